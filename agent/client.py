@@ -1,0 +1,164 @@
+"""What any process may ask of the store: enqueue, look up, wait, cancel, retry. Opens the database on first use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.clock import SECOND, Clock
+from agent.config import Config
+from agent.doorbell import ring
+from agent.duration import Duration
+from agent.errors import AgentError, TaskFailed, UsageError, WaitTimeout
+from agent.handlers import did_you_mean
+from agent.lifecycle import FINISHED, State
+from agent.payload import dump_payload, parse_payload
+from agent.requests import new_task, seconds, tasks_of_lines, thousands
+from agent.store import SqliteStore, open_store
+from agent.task import NewTask, Task
+
+PATIENCE_S = 30.0  # for the write lock
+SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.05  # while waiting for a result; a look costs 4 µs
+
+
+class Client:
+    """One process's access to the agent's database."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = Clock()
+
+    @cached_property
+    def store(self) -> SqliteStore:
+        """The store, open."""
+        return open_store(Path(self.config.persistence.db_path), patience_s=PATIENCE_S)
+
+    def payload(self, value: Mapping[str, Any]) -> str:
+        """A payload given as a mapping, checked. Raises PayloadError."""
+        return dump_payload(value, self.config.persistence.max_payload_bytes)
+
+    def payload_text(self, text: str | bytes, where: str) -> str:
+        """A payload given as text, checked. Raises PayloadError."""
+        return parse_payload(text, self.config.persistence.max_payload_bytes, where)
+
+    def enqueue(self, type_: str, payload: str, **options: Any) -> int:
+        """Store one task; its id, or that of the task that has the key."""
+        task = new_task(type_, payload, self.clock.now(), **options)
+        return self._store_tasks([task])[0]
+
+    def enqueue_many(self, type_: str, payloads: Iterable[Mapping[str, Any]], priority: int) -> list[int]:
+        """Store a task for each payload, atomically by the thousand."""
+        now = self.clock.now()
+        return self._store_thousands(new_task(type_, self.payload(each), now, priority=priority) for each in payloads)
+
+    def enqueue_lines(self, lines: Iterable[bytes], type_: str | None, where: str) -> list[int]:
+        """Store a task for each line of a file; every line is checked before the first is stored."""
+        limit = self.config.persistence.max_payload_bytes
+        return self._store_thousands(list(tasks_of_lines(lines, type_, where, limit)))
+
+    def inspect(self, task: int) -> dict[str, Any]:
+        """A task's record. Raises NotFound."""
+        return self._record(self.store.tasks.find(task))
+
+    def tasks(self, state: str | None, type_: str | None, limit: int) -> list[dict[str, Any]]:
+        """Records of the newest tasks."""
+        known = {each.word: each for each in State}
+        if state is not None and state not in known:
+            raise UsageError(f"there is no state {state!r}{did_you_mean(state, known)}: use one of {', '.join(known)}")
+        found = self.store.tasks.list(known[state] if state else None, type_, limit)
+        return [self._record(task) for task in found]
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, the governor, the supervisor."""
+        from agent.standings import governor_of
+
+        totals = self.store.tasks.totals()
+        oldest = totals.oldest_due_at
+        return {
+            "states": {state.word: n for state, n in totals.states.items()},
+            "types": {
+                name: {state.word: n for state, n in sorted(states.items()) if n} for name, states in sorted(totals.types.items())
+            },
+            "oldest_queued_s": None if oldest is None else max(0.0, (self.clock.now() - oldest) / SECOND),
+            "governor": governor_of(self.store, self.config),
+            "supervisor_pid": self.store.supervisor_pid(),
+        }
+
+    def result(self, task: int, timeout: Duration | None) -> dict[str, Any]:
+        """Wait for a task's result. Raises TaskFailed, WaitTimeout and NotFound."""
+        began = time.monotonic()
+        limit_s = None if timeout is None else seconds(timeout, "timeout")
+        seen = -1
+        while True:
+            version = self.store.data_version()
+            if version != seen:
+                seen = version
+                found = self._finished(task)
+                if found is not None:
+                    return found
+            waited_s = time.monotonic() - began
+            if limit_s is not None and waited_s >= limit_s:
+                raise WaitTimeout(f"task {task} has not ended within {limit_s:g} s: wait longer, or inspect it")
+            time.sleep(max(SHORTEST_LOOK_S, min(LONGEST_LOOK_S, waited_s / 10)))
+
+    def cancel(self, task: int) -> str:
+        """Cancel a task: "cancelled", or "requested" when a worker has it."""
+        if self.store.tasks.cancel(task, self.clock.now()):
+            return "cancelled"
+        self.ring()
+        return "requested"
+
+    def retry(self, task: int) -> str:
+        """Queue a failed or cancelled task again."""
+        self.store.tasks.retry(task, self.clock.now())
+        self.ring()
+        return "queued"
+
+    def unhandled(self, type_: str) -> str | None:
+        """A warning when nobody is known to handle a type."""
+        types = self.store.tasks.types()
+        handled = [name for name, is_handled in types.items() if is_handled]
+        if types.get(type_) or not handled:
+            return None
+        return f"nobody is known to handle {type_!r}{did_you_mean(type_, handled)}; its tasks wait until somebody does"
+
+    def ring(self) -> None:
+        """Tell the supervisor that there is something to do."""
+        ring(self.store.doorbell_path)
+
+    def close(self) -> None:
+        """Close the database."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def _store_tasks(self, tasks: list[NewTask]) -> list[int]:
+        stored = self.store.tasks.enqueue(tasks, self.clock.now(), self.config.bulk.max_queued)
+        self.ring()
+        return [each.id for each in stored]
+
+    def _store_thousands(self, tasks: Iterable[NewTask]) -> list[int]:
+        ids: list[int] = []
+        try:
+            for chunk in thousands(tasks):
+                ids += self._store_tasks(chunk)
+        except AgentError as error:
+            error.ids = ids
+            raise
+        return ids
+
+    def _record(self, task: Task) -> dict[str, Any]:
+        return task.record(1 + self.config.bulk.retry_attempts)
+
+    def _finished(self, task: int) -> dict[str, Any] | None:
+        found = self.store.tasks.ending(task)
+        if found.state is State.SUCCEEDED and found.result is not None:
+            result: dict[str, Any] = msgspec.json.decode(found.result)
+            return result
+        if found.state in FINISHED:
+            raise TaskFailed(f"task {task} {found.state.word}: {found.error or 'no reason is known'}")
+        return None

@@ -1,0 +1,39 @@
+"""Wall and monotonic time behind one object, so that tests can move it.
+
+Wall time is integer microseconds since 1970, UTC: what the store keeps and people read.
+Monotonic time is integer nanoseconds: what deadlines and ages are judged by.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+SECOND = 1_000_000  # of wall time, in microseconds
+
+
+class Clock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Wall time in microseconds."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> int:
+        """Nanoseconds on a clock that is never set and stands still while the machine is suspended."""
+        return time.monotonic_ns()
+
+
+def to_iso(wall: int | None) -> str | None:
+    """Wall time as UTC ISO 8601 with microseconds, or None."""
+    if wall is None:
+        return None
+    return datetime.fromtimestamp(wall // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{wall % SECOND:06d}Z"
+
+
+def from_iso(text: str) -> int:
+    """The wall time of an ISO 8601 text; one without an offset is UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * SECOND)

@@ -1,0 +1,107 @@
+"""The chore thread: wakes when poked, or when something of its own is due; a chore that fails is logged and tried again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.clock import SECOND, Clock
+from agent.errors import AgentError
+from agent.store import SqliteStore
+from agent.telemetry.logs import log
+
+PAGE_BYTES = 4096
+CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
+WATCH_LOG_S = 0.05  # while workers write
+PRUNE_EVERY_S = 60.0
+BATCHES_A_TURN = 20
+IDLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept, in seconds; 0: for ever."""
+
+    finished_s: float
+    keys_s: float
+    metrics_s: float
+
+
+class Chores(threading.Thread):
+    """Runs until `stop`. `deliver` sends what the outbox holds."""
+
+    def __init__(self, store: SqliteStore, clock: Clock, retention: Retention, deliver: Callable[[], object]) -> None:
+        super().__init__(name="chores", daemon=True)
+        self.retention = retention
+        self.deliver = deliver
+        self.suspended_until = 0  # wall µs; retention waits after the clock was set
+        self._store = store
+        self._clock = clock
+        self._poked = threading.Event()
+        self._stopping = False
+        self._is_active = False
+        self._prune_due_ns = 0
+
+    def poke(self, is_active: bool) -> None:
+        """Look around now. `is_active`: workers write, so the log is watched."""
+        self._is_active = is_active
+        self._poked.set()
+
+    def stop(self, timeout: float) -> None:
+        """End after the chore under way; a last checkpoint comes with the store's closing."""
+        self._stopping = True
+        self._poked.set()
+        if self.is_alive():
+            self.join(timeout)
+
+    def run(self) -> None:
+        """The thread."""
+        while not self._stopping:
+            self._attempt("checkpoint", self._checkpoint)
+            self._attempt("outbox", self.deliver)
+            self._attempt("retention", self._prune)
+            while self._is_active and not self._poked.wait(WATCH_LOG_S) and not self._stopping:
+                self._attempt("checkpoint", self._checkpoint)
+            self._poked.wait(IDLE_S)
+            self._poked.clear()
+        self._store.close()
+
+    def _attempt(self, name: str, chore: Callable[[], object]) -> None:
+        try:
+            chore()
+        except AgentError as error:
+            log("store.degraded", chore=name, error=str(error))
+
+    def _checkpoint(self) -> None:
+        frames, copied = self._store.upkeep.log_frames()
+        if (frames - copied) * PAGE_BYTES >= CHECKPOINT_AT_BYTES:
+            self._store.upkeep.checkpoint(finish=False)
+            self._store.upkeep.checkpoint(finish=True)
+
+    def _prune(self) -> None:
+        now = self._clock.now()
+        if self._clock.monotonic() < self._prune_due_ns or now < self.suspended_until:
+            return
+        self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
+        tasks = self._prune_tasks(now)
+        rest = self._store.upkeep.prune_rest(_before(now, self.retention.metrics_s) or 0, _before(now, self.retention.keys_s))
+        if tasks or rest:
+            log("retention.done", tasks=tasks, rows=rest)
+
+    def _prune_tasks(self, now: int) -> int:
+        finished_before = _before(now, self.retention.finished_s)
+        tasks = 0
+        for _ in range(BATCHES_A_TURN if finished_before is not None else 0):
+            assert finished_before is not None
+            pruned = self._store.upkeep.prune_tasks(finished_before, now)
+            tasks += pruned.tasks
+            if not pruned.more or self._stopping:
+                return tasks
+        self._prune_due_ns = 0 if finished_before is not None else self._prune_due_ns  # there is more: next turn
+        return tasks
+
+
+def _before(now: int, seconds: float) -> int | None:
+    """The time before which something is old; None: it never is."""
+    return now - int(seconds * SECOND) if seconds else None

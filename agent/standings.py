@@ -1,0 +1,44 @@
+"""How governor and operators stand, for `stats` and for answers to commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.clock import SECOND, to_iso
+from agent.config import Config
+from agent.governance.settings import Settings
+from agent.governance.state import GovernorState
+from agent.store import SqliteStore
+from agent.store.values import Standing
+
+EVERYTHING = "*"
+
+
+def governor_of(store: SqliteStore, config: Config) -> dict[str, Any]:
+    """{"limit", "max", "paused_until", "reasons"}: how many attempts may run now, and why not more."""
+    standing = store.oversight.standing()
+    settings = Settings.from_config(config.governance, config.telemetry, config.bulk)
+    settings = settings.scaled(standing.max) if standing.max else settings
+    stored = store.oversight.governor()
+    state = GovernorState.from_json(stored) if stored else GovernorState.initial(settings)
+    until = state.paused_until
+    is_stopped = EVERYTHING in standing.paused
+    return {
+        "limit": 0 if is_stopped else state.effective_limit(settings),
+        "max": settings.max_concurrent,
+        "paused_until": to_iso(round(until * SECOND) if until is not None else standing.paused.get(EVERYTHING)),
+        "reasons": [*state.reasons, *_operators_pauses(standing)],
+    }
+
+
+def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str, Any]:
+    """{"applied", "paused", "max"}: what operators want, and whether a supervisor has obeyed."""
+    paused = {scope: to_iso(until) for scope, until in sorted(standing.paused.items())}
+    return {"applied": is_applied, "paused": paused, "max": standing.max or config.bulk.max_concurrent}
+
+
+def _operators_pauses(standing: Standing) -> list[str]:
+    return [
+        f"paused by an operator: {'everything' if scope == EVERYTHING else scope}" + (f" until {to_iso(until)}" if until else "")
+        for scope, until in sorted(standing.paused.items())
+    ]

@@ -1,0 +1,90 @@
+"""A worker's verbs: record what has ended, give back what has not begun, claim the next chunk; one transaction.
+
+Why it is so: each transaction costs an fsync and a turn at the write lock, so one serves a whole chunk. A chunk is of
+one type and one priority: the admissible head with the highest priority, then the lowest id. What cannot run now
+(paused, at its limit, in the future, finished) costs a claim nothing, as only each type's head is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from agent.lifecycle import State
+from agent.store.connection import Connection
+from agent.store.outcomes import count, count_moves, record_chunk
+from agent.store.queries import load
+from agent.store.tasks import type_id
+from agent.store.values import Admission, Chunk
+from agent.task import Claimed, Outcome
+
+__all__ = ["Admission", "Chunk", "Claims"]
+
+sql = load("claims")
+
+
+class Claims:
+    """One worker's verbs."""
+
+    def __init__(self, connection: Connection, worker: int) -> None:
+        self._connection = connection
+        self._worker = worker
+
+    def kinds(self, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of the types by name; new ones are made."""
+        with self._connection.reading() as cursor:
+            known = dict(cursor.execute(sql.kinds).fetchall())
+        if all(name in known for name in names):
+            return {name: known[name] for name in names}
+        with self._connection.writing() as cursor:
+            return {name: type_id(cursor, name) for name in names}
+
+    def exchange(self, kind: int, outcomes: Sequence[Outcome], unbegun_after: int | None, admission: Admission | None) -> Chunk:
+        """Record `outcomes` (all of type `kind`), release held tasks with ids above `unbegun_after`, claim a chunk.
+
+        Without an `admission` nothing is claimed. An empty look takes no lock.
+        """
+        if not outcomes and unbegun_after is None and (admission is None or self._looks_empty(admission)):
+            return Chunk()
+        with self._connection.writing() as cursor:
+            stale = record_chunk(cursor, self._worker, kind, outcomes) if outcomes else ()
+            if unbegun_after is not None:
+                released = cursor.execute(sql.release, (self._worker, unbegun_after)).fetchall()
+                count_moves(cursor, [row[0] for row in released], State.RESERVED, State.QUEUED)
+            if admission is None:
+                return Chunk(stale=stale)
+            if cursor.execute(sql.version).fetchall()[0][0] != admission.version:
+                return Chunk(stale=stale, outdated=True)
+            found, tasks = self._claim(cursor, admission)
+            return Chunk(found, tasks, stale)
+
+    def _looks_empty(self, admission: Admission) -> bool:
+        with self._connection.reading() as cursor:
+            return _best(cursor, admission) is None and cursor.execute(sql.version).fetchall()[0][0] == admission.version
+
+    def _claim(self, cursor: apsw.Cursor, admission: Admission) -> tuple[int, Sequence[Claimed]]:
+        best = _best(cursor, admission)
+        if best is None:
+            return 0, ()
+        kind, queued, head, priority, crashed = best
+        if crashed:
+            rows = cursor.execute(sql.claim_alone, (self._worker, head)).fetchall()
+        else:
+            rows = cursor.execute(sql.claim, (self._worker, kind, priority, admission.size(kind, queued))).fetchall()
+            rows.sort()  # RETURNING promises no order; ids are first
+        count(cursor, kind, {State.QUEUED: -len(rows), State.RESERVED: len(rows)})
+        return kind, rows
+
+
+def _best(cursor: apsw.Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:
+    """The first head that may run: type, queued of it, id, priority, crashes."""
+    for head in cursor.execute(sql.heads).fetchall():
+        kind: int = head[0]
+        if kind in admission.kinds and not _is_full(cursor, kind, admission.limits.get(kind)):
+            return head  # type: ignore[no-any-return]
+    return None
+
+
+def _is_full(cursor: apsw.Cursor, kind: int, limit: int | None) -> bool:
+    return limit is not None and cursor.execute(sql.occupied, (kind,)).fetchall()[0][0] >= limit

@@ -1,0 +1,214 @@
+"""One connection to the database: opened as it must be, guarded against forks, transactions that are counted.
+
+Why it is so: autocommit `UPDATE … RETURNING` keeps the write lock until its last row is fetched, so every write is
+BEGIN IMMEDIATE, fetch all, COMMIT. A connection that crossed a fork loses commits silently, so a forked child abandons
+the handle without closing it and opens anew. `busy` goes up before the write lock is asked for and stays up for reads:
+whoever freezes this process looks at it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, MutableSequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from agent.errors import AgentError, ForeignDatabase, StoreError, StoreLocked
+from agent.store.locks import WriteLock
+
+MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
+BUSY_TIMEOUT_MS = 5000
+
+_abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
+
+
+class BusyCount:
+    """How many transactions of this process are under way, in a word that others may read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._words: MutableSequence[int] = [0]
+        self._at = 0
+
+    def publish(self, words: MutableSequence[int], at: int) -> None:
+        """From now on count in `words[at]`: a word of the worker's slot."""
+        self._lock = threading.Lock()
+        words[at] = 0
+        self._words, self._at = words, at
+
+    def add(self, n: int) -> None:
+        """One more (1) or one fewer (-1)."""
+        with self._lock:
+            self._words[self._at] += n
+
+
+busy = BusyCount()
+
+
+class Connection:
+    """A lazily opened connection of one process to one database file.
+
+    `patience_ms` is how long SQLite itself waits for a foreign process's lock before StoreLocked.
+    """
+
+    def __init__(self, path: Path, lock: WriteLock | None, patience_ms: int = BUSY_TIMEOUT_MS, read_only: bool = False) -> None:
+        self.path = path
+        self._lock = lock
+        self._patience_ms = patience_ms
+        self._read_only = read_only
+        self._pid = 0
+        self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
+        self._handle: apsw.Connection | None = None
+
+    @property
+    def handle(self) -> apsw.Connection:
+        """The open handle of this very process."""
+        if self._handle is None or self._pid != os.getpid():
+            self._open()
+        assert self._handle is not None
+        return self._handle
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Cursor]:
+        """A write transaction; rolled back when the block raises. Raises StoreError and StoreLocked."""
+        with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
+            cursor = handle.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if handle.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Cursor]:
+        """A read transaction: every query in the block sees the same state."""
+        with self._turn() as handle, _errors_of(self.path):
+            cursor = handle.cursor()
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+            finally:
+                if handle.in_transaction:
+                    cursor.execute("COMMIT")
+
+    @contextmanager
+    def excluding_writers(self) -> Iterator[apsw.Connection]:
+        """The bare handle, while no other process of ours writes: for checkpoints."""
+        with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
+            yield handle
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed."""
+        with self._turn() as handle, _errors_of(self.path):
+            return int(handle.pragma("data_version"))
+
+    def close(self) -> None:
+        """Close the handle; the next use opens it again. A handle that crossed a fork is only let go."""
+        if self._handle is not None and self._pid == os.getpid():
+            with self._turn() as handle, _errors_of(self.path):
+                handle.close()
+        elif self._handle is not None:
+            _abandoned.append(self._handle)
+        self._handle = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[apsw.Connection]:
+        """The open handle, for one thread at a time: a handle has one transaction."""
+        turn = self._turns.setdefault(os.getpid(), threading.Lock())
+        patience = self._lock.patience_s if self._lock else None
+        if not turn.acquire(timeout=-1 if patience is None else patience):
+            raise StoreLocked(f"another thread of this process has used {self.path} for {patience:g} s: try again later")
+        busy.add(1)
+        try:
+            yield self.handle
+        finally:
+            busy.add(-1)
+            turn.release()
+
+    def _lock_of_this_process(self) -> WriteLock:
+        assert self._lock is not None, "a read-only connection cannot write"
+        return self._lock
+
+    def _open(self) -> None:
+        if self._handle is not None:
+            _abandoned.append(self._handle)
+        if self._lock is not None:
+            patience = self._lock.patience_s
+            self._lock = WriteLock.of(self._lock.directory)
+            self._lock.patience_s = patience
+        with _errors_of(self.path):
+            self._handle = _connect(self.path, self._patience_ms, self._read_only)
+        self._pid = os.getpid()
+
+
+def check_sqlite() -> None:
+    """Refuse an SQLite that can corrupt its log in our shape. Raises StoreError."""
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < MINIMUM_SQLITE:
+        raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.54 is needed: pip install --upgrade apsw")
+
+
+def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
+    check_sqlite()
+    if read_only:
+        flags = apsw.SQLITE_OPEN_READONLY
+    else:
+        flags = apsw.SQLITE_OPEN_READWRITE
+        _create_private(path)
+    handle = apsw.Connection(str(path), flags=flags, statementcachesize=128)
+    handle.set_busy_timeout(patience_ms)
+    handle.execute("PRAGMA trusted_schema = OFF")
+    if not read_only:
+        if handle.pragma("journal_mode") != "wal":
+            handle.pragma("journal_mode", "wal")
+        handle.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY")
+        handle.execute("PRAGMA cache_size = -16384")
+    return handle
+
+
+def _create_private(path: Path) -> None:
+    """Make a missing file 0600. One that exists is never opened here: closing it would drop SQLite's locks."""
+    if not path.exists():
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise StoreError(f"cannot make the database {path}: {error.strerror}; choose a directory that exists and may be written (persistence.db_path)") from error
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Foreign errors become ours here, and nowhere else."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except apsw.BusyError as error:
+        raise StoreLocked(f"another process holds {path}: end it or wait, then try again") from error
+    except apsw.NotADBError as error:
+        raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
+    except apsw.CorruptError as error:
+        raise StoreError(f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover") from error
+    except apsw.FullError as error:
+        raise StoreError(f"no space is left for {path}: make room, then try again") from error
+    except apsw.ReadOnlyError as error:
+        raise StoreError(f"{path} cannot be written: give the agent's user write permission on it and its directory") from error
+    except apsw.CantOpenError as error:
+        raise StoreError(f"{path} cannot be opened: check that its directory exists and may be written") from error
+    except apsw.ConstraintError as error:
+        raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
+    except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
+        raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
+
+
+def explain(handle: apsw.Connection, sql: str, bindings: Any = ()) -> list[str]:
+    """The query plan of a statement, a line a step: what tests assert."""
+    return [str(row[3]) for row in handle.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]

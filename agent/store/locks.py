@@ -1,0 +1,151 @@
+"""Two locks beside the database: who may write next, and who supervises.
+
+Why it is so: SQLite's busy handler sleeps and is unfair, so writers queue on a record lock of a file of their own
+before BEGIN IMMEDIATE. Record locks (fcntl) belong to a process and never leak into a handler's children, as flock
+does; closing any descriptor of the file would drop them, so each process keeps one and never closes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from agent.errors import AlreadySupervised, StoreError, StoreLocked
+
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
+
+
+def run_directory(database: Path) -> Path:
+    """The directory beside the database for its locks, wake-up socket and slots; made when missing, 0700."""
+    directory = database.with_name(database.name + ".run")
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {directory}: {error.strerror}; give the agent a directory it may write") from error
+    return directory
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}; give the agent a directory it may write") from error
+
+
+def _holder(fd: int) -> int | None:
+    """The pid of another process that holds a lock on the file, if any."""
+    probe = fcntl.fcntl(fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    kind, _, _, _, pid = _FLOCK.unpack(probe)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+class WriteLock:
+    """The right to write next, one object a process and database; also excludes the process's own threads.
+
+    Use `WriteLock.of(directory)`, then `with lock:`. With `patience_s` set, the main thread waits no longer than that:
+    StoreLocked names the holder. Everybody else waits; the supervisor frees the lock from a frozen worker.
+    """
+
+    _made: dict[tuple[int, Path], WriteLock] = {}
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path = directory / "write.lock"
+        self._fd = _open(self._path)
+        self._threads = threading.Lock()
+        self.patience_s: float | None = None
+
+    @classmethod
+    def of(cls, directory: Path) -> WriteLock:
+        """This process's lock; a forked child gets its own, as its parent's threads may have held the other."""
+        mark = (os.getpid(), directory)
+        if mark not in cls._made:
+            cls._made[mark] = cls(directory)
+        return cls._made[mark]
+
+    def __enter__(self) -> None:
+        if not self._threads.acquire(timeout=-1 if self.patience_s is None else self.patience_s):
+            raise StoreLocked(f"another thread of this process has held {self._path} for {self.patience_s:g} s")
+        try:
+            self._acquire_file()
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        self._threads.release()
+
+    def holder(self) -> int | None:
+        """The pid that holds the lock now, if another process does."""
+        return _holder(self._fd)
+
+    def _acquire_file(self) -> None:
+        if self.patience_s is None or not _alarm_is_free():
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
+            return
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            self._acquire_before_the_alarm(self.patience_s)
+
+    def _acquire_before_the_alarm(self, seconds: float) -> None:
+        waiting = True
+
+        def ring(signum: int, frame: FrameType | None) -> None:
+            if waiting:
+                raise _Rang
+
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would mean never
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX)
+            waiting = False
+        except _Rang:
+            waiting = False
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)  # the alarm may have rung after the lock was had
+            message = f"process {self.holder()} has held {self._path} for {seconds:g} s: continue it or end it"
+            raise StoreLocked(message) from None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+class _Rang(Exception):
+    """The alarm rang while a lock was waited for."""
+
+
+def _alarm_is_free() -> bool:
+    """Whether this thread may use SIGALRM without taking it from anybody."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+class SupervisorLock:
+    """At most one supervisor for each real path of a database; also tells who it is."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "supervisor.lock"
+        self._fd = _open(self._path)
+
+    def acquire(self) -> None:
+        """Take it for as long as this process lives. Raises AlreadySupervised, naming the other's pid."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = f"process {self.holder()} supervises this database already: stop it first, or use another database"
+            raise AlreadySupervised(message) from error
+
+    def holder(self) -> int | None:
+        """The pid of the supervisor, or None (also when it is this very process)."""
+        return _holder(self._fd)
+
+    def close(self) -> None:
+        """Release it; drops the lock."""
+        os.close(self._fd)

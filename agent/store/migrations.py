@@ -1,0 +1,88 @@
+"""Bringing a database to the schema of this version: numbered files, one transaction, a backup first.
+
+Why it is so: `PRAGMA application_id` tells a database of ours from anybody's, `user_version` tells its schema. A newer
+one is refused, never guessed at. A migration raises the admission's version, so nobody claims by an older reading.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from agent.errors import ForeignDatabase, NewerDatabase, StoreError
+from agent.lifecycle import LAW
+from agent.store.connection import Connection
+from agent.store.queries import SQL
+
+APPLICATION_ID = 0x53414E41  # "SANA"
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"})
+
+
+def steps() -> list[str]:
+    """The migrations' texts, in order; step n leads to version n."""
+    paths = sorted((SQL / "migrations").glob("*.sql"))
+    return [path.read_text(encoding="utf-8").replace("{law}", str(LAW)) for path in paths]
+
+
+def prepare(connection: Connection) -> None:
+    """Create or upgrade the schema. Raises ForeignDatabase, NewerDatabase and StoreError."""
+    check_place(connection.path)
+    latest = len(steps())
+    version = check_version(connection, latest)
+    if version == latest:
+        return
+    if version:
+        _back_up(connection, version)
+    with connection.writing() as cursor:
+        version = _version(cursor)
+        for step in steps()[version:]:
+            cursor.execute(step)
+        cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        cursor.execute(f"PRAGMA user_version = {latest}")
+
+
+def check_version(connection: Connection, latest: int) -> int:
+    """The schema's version, 0 for an empty database. Raises ForeignDatabase and NewerDatabase."""
+    with connection.reading() as cursor:
+        version = _version(cursor)
+        tables = cursor.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
+        application = cursor.execute("PRAGMA application_id").fetchall()[0][0]
+    if tables and application != APPLICATION_ID:
+        raise ForeignDatabase(f"{connection.path} belongs to another program: name another file in persistence.db_path")
+    if version > latest:
+        raise NewerDatabase(
+            f"{connection.path} has schema {version}, this version knows {latest}: upgrade the agent, or restore a backup"
+        )
+    return version
+
+
+def check_place(path: Path) -> None:
+    """Refuse places where SQLite's locks do not hold: network file systems and hard links. Raises StoreError."""
+    kind = file_system(path.parent)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StoreError(f"{path} is on a network file system ({kind}), whose locks fail: use a local disk (persistence.db_path)")
+    if path.exists() and path.stat().st_nlink > 1:
+        raise StoreError(f"{path} has other names (hard links): locks would not hold; keep one name")
+
+
+def file_system(directory: Path) -> str:
+    """The type of the file system a directory is on."""
+    best, kind = "", "unknown"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].replace("\\040", " ")
+        if len(mount) >= len(best) and (f"{directory}/").startswith(mount.rstrip("/") + "/"):
+            best, kind = mount, right.split()[0]
+    return kind
+
+
+def _version(cursor: apsw.Cursor) -> int:
+    return int(cursor.execute("PRAGMA user_version").fetchall()[0][0])
+
+
+def _back_up(connection: Connection, version: int) -> None:
+    copy = connection.path.with_name(f"{connection.path.name}.before-schema-{version + 1}")
+    copy.unlink(missing_ok=True)
+    connection.handle.execute("VACUUM INTO ?", (str(copy),))
+    copy.chmod(0o600)

@@ -1,0 +1,97 @@
+"""Recording how attempts ended: fenced, and harmless when repeated. Workers and supervisor share it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
+from functools import cache
+
+import apsw
+
+from agent.lifecycle import State
+from agent.store.queries import load
+from agent.task import Outcome
+
+sql = load("claims")
+_ROWS = (8, 64, 256)  # a chunk's statement comes in three lengths, so that each stays prepared
+_NOTHING = (None,) * 5
+
+
+class Recorded(Enum):
+    """What became of one outcome."""
+
+    NOW = "now"
+    BEFORE = "before"  # the same claim's outcome stands already
+    STALE = "stale"  # somebody else owns the task: the outcome is dropped
+
+
+def record(cursor: apsw.Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Record a worker's outcomes of any type one by one; the stale ones are returned."""
+    return [outcome for outcome in outcomes if _record_one(cursor, worker, outcome) is Recorded.STALE]
+
+
+def record_chunk(cursor: apsw.Cursor, worker: int, kind: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Record a worker's outcomes of one type: the successes in one statement, the rest one by one."""
+    short = [outcome for outcome in outcomes if outcome.state == State.SUCCEEDED]
+    n = _succeed_chunk(cursor, worker, short) if short else 0
+    if n:
+        count(cursor, kind, {State.RESERVED: -n, State.SUCCEEDED: n})
+    if n == len(outcomes):
+        return []
+    return record(cursor, worker, outcomes if n < len(short) else [each for each in outcomes if each.state != State.SUCCEEDED])
+
+
+def count(cursor: apsw.Cursor, kind: int, deltas: dict[State, int]) -> None:
+    """Add to the counts of a type; IN_PROGRESS is counted with RESERVED."""
+    for state, n in deltas.items():
+        cursor.execute(sql.count, (State.RESERVED if state is State.IN_PROGRESS else state, kind, n))
+
+
+def count_moves(cursor: apsw.Cursor, kinds: Sequence[int], frm: State, to: State) -> None:
+    """Add many tasks' moves between two states to the counts: one type a task."""
+    for kind, n in Counter(kinds).items():
+        count(cursor, kind, {frm: -n, to: n})
+
+
+def _succeed_chunk(cursor: apsw.Cursor, worker: int, outcomes: Sequence[Outcome]) -> int:
+    done = 0
+    for start in range(0, len(outcomes), _ROWS[-1]):
+        part = outcomes[start : start + _ROWS[-1]]
+        rows = next(n for n in _ROWS if n >= len(part))
+        values: list[object] = []
+        for task, claims, _, _, started_at, ended_at, _, result, _, _, _ in part:
+            values += (task, claims, started_at, ended_at, result)
+        values += _NOTHING * (rows - len(part))
+        values.append(worker)
+        cursor.execute(_succeed_rows(rows), values)
+        done += cursor.connection.changes()
+    return done
+
+
+@cache
+def _succeed_rows(n: int) -> str:
+    return str(sql.succeed_chunk.format(values=", ".join(["(?, ?, ?, ?, ?)"] * n)))
+
+
+def _record_one(cursor: apsw.Cursor, worker: int, outcome: Outcome) -> Recorded:
+    row = cursor.execute(sql.standing, (outcome.task,)).fetchone()
+    if row is None or row[2:] != (worker, outcome.claims):
+        return Recorded.STALE
+    state, kind = row[:2]
+    if state not in (State.RESERVED, State.IN_PROGRESS):
+        return Recorded.BEFORE
+    to = State(outcome.state)
+    fence = (outcome.task, worker, outcome.claims)
+    if to is State.SUCCEEDED:
+        cursor.execute(sql.succeed, (outcome.attempt, outcome.started_at, outcome.ended_at, outcome.result, *fence))
+    elif to is State.RETRY_SCHEDULED:
+        cursor.execute(sql.retry, (outcome.attempt, outcome.started_at, outcome.due_at, outcome.error, *fence))
+    else:
+        cursor.execute(sql.fail, (outcome.attempt, outcome.started_at, outcome.ended_at, outcome.error, *fence))
+    if to is not State.SUCCEEDED:
+        text = outcome.traceback or outcome.error
+        kept = (outcome.task, outcome.attempt, worker, outcome.started_at, outcome.ended_at, outcome.word, text)
+        cursor.execute(sql.keep_attempt, kept)
+    count(cursor, kind, {State.RESERVED: -1, to: 1})
+    return Recorded.NOW

@@ -1,0 +1,71 @@
+-- The hot path: one transaction records a chunk and claims the next.
+
+-- name: version
+SELECT version FROM admission WHERE id = 1
+
+-- name: kinds
+SELECT name, id FROM type
+
+-- name: heads
+-- The best queued task of each type, best type first: cost does not depend on what waits behind.
+SELECT counts.type, counts.n, task.id, task.priority, task.crashes + task.kills
+FROM counts JOIN task ON task.id = (
+  SELECT line.id FROM task AS line INDEXED BY queued
+  WHERE line.state = 3 AND line.type = counts.type
+  ORDER BY line.priority DESC, line.id LIMIT 1)
+WHERE counts.state = 3 AND counts.n > 0
+ORDER BY task.priority DESC, task.id
+
+-- name: occupied
+-- How many workers hold tasks of a type.
+SELECT count(DISTINCT worker) FROM task INDEXED BY held
+WHERE task.state BETWEEN 4 AND 5 AND task.type = ?
+
+-- name: claim
+UPDATE task SET state = 4, worker = ?, claims = claims + 1
+WHERE id IN (
+  SELECT id FROM task INDEXED BY queued
+  WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0
+  ORDER BY id LIMIT ?)
+RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
+
+-- name: claim_alone
+UPDATE task SET state = 4, worker = ?, claims = claims + 1
+WHERE id = ? AND state = 3
+RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
+
+-- name: succeed_chunk
+-- Both moves in one write (reserved, in_progress, succeeded), for attempts too short to have been begun by themselves.
+WITH v (id, claims, started_at, ended_at, result) AS (VALUES {values})
+UPDATE task SET state = 6, attempt = attempt + 1, started_at = v.started_at, finished_at = v.ended_at, result = v.result,
+  error = NULL
+FROM v
+WHERE task.id = v.id AND task.claims = v.claims AND task.worker = ? AND task.state = 4
+
+-- name: standing
+SELECT state, type, worker, claims FROM task WHERE id = ?
+
+-- name: succeed
+UPDATE task SET state = 6, attempt = ?, started_at = ?, finished_at = ?, result = ?, error = NULL
+WHERE id = ? AND worker = ? AND claims = ? AND state BETWEEN 4 AND 5
+
+-- name: retry
+UPDATE task SET state = 2, attempt = ?, failures = failures + 1, started_at = ?, due_at = ?, error = ?
+WHERE id = ? AND worker = ? AND claims = ? AND state BETWEEN 4 AND 5
+
+-- name: fail
+UPDATE task SET state = 7, attempt = ?, failures = failures + 1, started_at = ?, finished_at = ?, error = ?
+WHERE id = ? AND worker = ? AND claims = ? AND state BETWEEN 4 AND 5
+
+-- name: keep_attempt
+INSERT INTO attempt (task, attempt, worker, started_at, ended_at, outcome, error) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: release
+-- What of a worker's chunk has not begun: later ids than the one it is at.
+UPDATE task SET state = 3, worker = NULL
+WHERE state BETWEEN 4 AND 5 AND state = 4 AND worker = ? AND id > ?
+RETURNING type
+
+-- name: count
+INSERT INTO counts (state, type, n) VALUES (?, ?, ?)
+ON CONFLICT (state, type) DO UPDATE SET n = n + excluded.n

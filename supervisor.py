@@ -1,0 +1,377 @@
+"""The supervisor: the process that owns reservation and governance, and never runs a handler.
+
+Reading order: `supervise`, `Supervisor.run`, then the duties in the order of the loop.
+
+Why it is so: one loop over one selector (signals, the doorbell, the fork server's reports, the workers' messages and
+output), and a timetable of duties. What is slow or may hang (checkpoints, retention, webhooks) is the chore thread's.
+What the database refuses for a moment is tried again: every duty may be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+
+from agent.clock import SECOND, Clock
+from agent.config import Loaded, reloadable_changes
+from agent.errors import AgentError, HandlersError, StoreError, TryLater, Unavailable
+from agent.governance.decision import Decision, Paused
+from agent.steering.configured import governor_settings
+from agent.steering.governing import PoolView, reopens
+from agent.steering.standing import EVERYTHING
+from agent.store.locks import WriteLock
+from agent.systemd import Notifier
+from agent.telemetry.logs import log
+from workers.assembly import Parts, assemble, reconfigure
+from workers.channel import PeerGone
+from workers.fork_client import ForkServer
+from workers.reckoning import reckon, tell
+from workers.recovery import recover
+from workers.signals import SignalInbox
+from workers.timetable import Timetable
+
+TICK_NS = 10_000_000  # only while somebody is at work
+GLANCE_NS = 1_000_000_000  # the safety net behind the doorbell
+TROUBLE_NS = 500_000_000
+LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
+CLOCK_STEP_S = 5.0
+SUSPENSION = 24 * 3600 * SECOND  # of retention, after the clock was set
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to supervise. `start` starts the fork server; `restarts`: whether another can follow one that is lost."""
+
+    loaded: Loaded
+    reload: Callable[[], Loaded]
+    start: Callable[[], ForkServer]
+    restarts: bool
+    drain: bool
+
+
+def supervise(plan: Plan) -> int:
+    """Supervise until told to stop, or until nothing is left to run; the exit code. Raises AgentError."""
+    with SignalInbox(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals, DefaultSelector() as selector:
+        fork_server = plan.start()  # before the database is opened: it must never hold a handle of it
+        try:
+            parts = assemble(plan.loaded, fork_server, selector, Clock())
+        except BaseException:
+            fork_server.stop(LAST_WORDS_S)
+            raise
+        supervisor = Supervisor(plan, parts, fork_server, selector, signals)
+        try:
+            return supervisor.run()
+        finally:
+            supervisor.shut_down()
+
+
+class Supervisor:
+    """The loop and its duties."""
+
+    def __init__(
+        self, plan: Plan, parts: Parts, fork_server: ForkServer, selector: DefaultSelector, signals: SignalInbox
+    ) -> None:
+        self._plan = plan
+        self._parts = parts
+        self._pool = parts.pool
+        self._fork_server = fork_server
+        self._selector = selector
+        self._signals = signals
+        self._clock = parts.clock
+        self._notifier = Notifier()
+        self._timetable = Timetable()
+        self._stop_by_ns: int | None = None
+        self._exit_code = 0
+        self._reopened = 0  # the admission's version since it last opened
+        self._data_version = 0
+        self._knows_types = False
+        self._is_degraded = False
+        self._ended = {"ok": 0, "errors": 0}
+        self._wall_offset = self._clock.now() - self._clock.monotonic() // 1000
+        selector.register(parts.doorbell, EVENT_READ, self._on_ring)
+        selector.register(signals, EVENT_READ, lambda: None)
+        selector.register(fork_server, EVENT_READ, self._on_fork_server)
+        for duty in ("sample", "glance", "watchdog"):
+            self._timetable.at(duty, self._clock.monotonic())
+        self._timetable.at("summary", self._in(parts.config.telemetry.log_interval_s))
+        log("supervisor.started", pid=os.getpid(), database=str(parts.store.path))
+
+    def run(self) -> int:
+        """The loop, until there is nothing more to do."""
+        while not self._is_over():
+            self._hear(self._timetable.wait_s(self._clock.monotonic()))
+            self._obey_signals()
+            try:
+                self._look_after_workers(self._clock.monotonic())
+                self._do_what_is_due(self._clock.monotonic())
+            except (StoreError, TryLater) as error:
+                self._bear_with(error)
+            else:
+                self._recover_from_trouble()
+        return self._exit_code
+
+    def shut_down(self) -> None:
+        """Let go of everything; workers that are left die with the fork server."""
+        self._fork_server.stop(LAST_WORDS_S)
+        self._pool.lose_all()
+        try:
+            self._pool.bury_dead()
+        except (StoreError, TryLater) as error:
+            log("store.degraded", error=str(error))  # the next start recovers what they held
+        log("supervisor.stopped", pid=os.getpid(), exit_code=self._exit_code)
+        self._parts.close()
+
+    # -- Hearing
+
+    def _hear(self, wait_s: float | None) -> None:
+        wants = EVENT_READ | (EVENT_WRITE if self._fork_server.channel.wants_write else 0)
+        self._selector.modify(self._fork_server, wants, self._on_fork_server)
+        for key, _ in self._selector.select(wait_s):
+            key.data()
+
+    def _on_ring(self) -> None:
+        if self._parts.doorbell.drain():
+            self._timetable.by("look", self._clock.monotonic())
+
+    def _on_fork_server(self) -> None:
+        self._fork_server.channel.flush()
+        try:
+            while (received := self._fork_server.receive()) is not None:
+                message, descriptors = received
+                if message["op"] == "types":
+                    self._on_types(message)
+                elif message["op"] == "import_error":
+                    raise HandlersError(message["text"])
+                else:
+                    self._pool.on_report(message, descriptors)
+        except PeerGone:
+            self._on_fork_server_lost()
+
+    def _on_types(self, message: dict[str, dict[str, dict[str, int | None]]]) -> None:
+        options = message["types"]
+        self._parts.undertaker.max_attempts = {name: each["max_attempts"] for name, each in options.items()}
+        self._parts.store.custody.announce(self._parts.undertaker.max_attempts)
+        self._knows_types = True
+        log("handlers.loaded", types=sorted(options))
+        for type_, waiting in self._parts.store.custody.unhandled().items():
+            log("handlers.missing_type", type=type_, waiting=waiting)
+        self._notifier.tell(READY=1, STATUS="running")
+        self._order()
+        self._timetable.by("look", self._clock.monotonic())
+
+    def _on_fork_server_lost(self) -> None:
+        self._selector.unregister(self._fork_server)
+        code = self._fork_server.stop(LAST_WORDS_S)
+        log("fork_server.lost", pid=self._fork_server.pid, status=code)
+        self._pool.lose_all()
+        if not self._plan.restarts and self._stop_by_ns is None:
+            raise Unavailable("the fork server died, and with it this program's handlers: start the program again")
+        self._fork_server = self._plan.start()
+        self._pool.follow(self._fork_server)
+        self._selector.register(self._fork_server, EVENT_READ, self._on_fork_server)
+
+    # -- Signals
+
+    def _obey_signals(self) -> None:
+        for number in self._signals.take():
+            if number == signal.SIGHUP:
+                self._reload()
+            elif number in (signal.SIGINT, signal.SIGTERM):
+                self._stop(is_forced=self._stop_by_ns is not None)
+
+    def _stop(self, is_forced: bool) -> None:
+        """Drain; or, when asked a second time, end at once."""
+        grace_s = 0.0 if is_forced else self._parts.config.bulk.drain_grace_s
+        self._stop_by_ns = self._in(grace_s)
+        self._timetable.at("force", self._stop_by_ns)
+        if is_forced:
+            self._exit_code = INTERRUPTED
+            return
+        self._notifier.tell(STOPPING=1, EXTEND_TIMEOUT_USEC=int((grace_s + LAST_WORDS_S) * SECOND))
+        log("supervisor.draining", grace_s=grace_s, inflight=self._pool.inflight())
+        self._pool.drain()
+
+    def _reload(self) -> None:
+        """Take over the changed configuration, whole or not at all."""
+        try:
+            loaded = self._plan.reload()
+        except AgentError as error:
+            log("config.refused", error=str(error))
+            return
+        changed, refused = reloadable_changes(self._parts.config, loaded.config)
+        if refused:
+            log("config.refused", error=f"only a restart can change {', '.join(refused)}", keys=list(refused))
+            return
+        reconfigure(self._parts, loaded.config)
+        log("config.reloaded", changed=list(changed))
+        self._order()
+
+    # -- Duties
+
+    def _look_after_workers(self, now_ns: int) -> None:
+        self._pool.enrol()
+        if self._pool.bury_dead():
+            self._timetable.by("look", now_ns)
+        self._pool.fill(now_ns)
+        if self._timetable.is_due("tick", now_ns) and (self._pool.tick(now_ns) or self._parts.commands.has_open):
+            self._timetable.by("look", now_ns)
+        if self._timetable.is_due("force", now_ns):
+            self._pool.kill_all()
+            self._timetable.at("give up", self._in(LAST_WORDS_S))
+        if self._pool.is_at_work:
+            self._timetable.by("tick", now_ns + TICK_NS)
+        if self._pool.next_due is not None:
+            self._timetable.by("look", self._at_wall(self._pool.next_due))
+            self._pool.next_due = None
+        self._timetable.at("birth", self._pool.birth_due_ns())
+
+    def _do_what_is_due(self, now_ns: int) -> None:
+        if self._timetable.is_due("glance", now_ns):
+            self._glance()
+        if self._timetable.is_due("look", now_ns):
+            self._look()
+        if self._timetable.is_due("sample", now_ns):
+            self._timetable.at("sample", self._in(self._parts.config.telemetry.sample_interval_s))
+            self._sample(now_ns)
+        if self._timetable.is_due("summary", now_ns):
+            self._timetable.at("summary", self._in(self._parts.config.telemetry.log_interval_s))
+            self._summarize()
+        if self._notifier.watchdog_s and self._timetable.is_due("watchdog", now_ns) and not self._is_degraded:
+            self._timetable.at("watchdog", self._in(self._notifier.watchdog_s))
+            self._notifier.tell(WATCHDOG=1)
+
+    def _glance(self) -> None:
+        """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
+        self._timetable.at("glance", self._clock.monotonic() + GLANCE_NS)
+        seen, self._data_version = self._data_version, self._parts.store.data_version()
+        if seen != self._data_version:
+            self._timetable.by("look", self._clock.monotonic())
+        self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic())
+
+    def _look(self) -> None:
+        """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
+        if self._parts.commands.obey() | self._parts.standing.end_what_is_over():
+            self._order()
+        if self._parts.commands.has_open:
+            self._timetable.by("tick", self._clock.monotonic() + TICK_NS)
+        _, next_due = self._parts.store.custody.promote(self._clock.now())
+        self._timetable.by("look", min(self._at_wall(next_due), self._at_wall(self._parts.standing.next_end())))
+        paused = self._parts.standing.now.paused
+        queued = self._parts.store.custody.queued()
+        if EVERYTHING not in paused:
+            self._pool.ring(sum(n for type_, n in queued.items() if type_ not in paused))
+        if self._plan.drain and self._knows_types and self._stop_by_ns is None and not self._parts.store.custody.unfinished():
+            self._stop(is_forced=False)
+
+    def _order(self) -> None:
+        """Tell the pool what to keep to now."""
+        if self._stop_by_ns is not None:
+            return
+        standing = self._parts.standing.now
+        self._parts.governing.settings = governor_settings(self._parts.config, standing.max)
+        self._pool.order(self._parts.orders())
+        self._pool.adopt(self._parts.standing.now.version)
+        self._freeze_or_thaw("pause order", EVERYTHING in standing.paused)
+
+    def _freeze_or_thaw(self, by: str, is_paused: bool) -> None:
+        """With pause_mode freeze: a pause stops what runs where it stands, and its end lets it go on."""
+        if is_paused and self._parts.config.governance.pause_mode == "freeze":
+            for worker in self._pool.workers.values():
+                if worker.running() and not worker.is_frozen:
+                    self._pool.stops.freeze(worker, by)
+        elif not is_paused:
+            self._pool.stops.thaw_all(by)
+
+    def _sample(self, now_ns: int) -> None:
+        counts, ended = self._pool.take_ended()
+        tell(ended)
+        attempts = reckon(counts, ended, self._reopened)
+        self._ended["ok"] += attempts.ok
+        self._ended["errors"] += attempts.errors + attempts.late
+        decisions, reading = self._parts.governing.sample(self._view(), attempts)
+        self._act_on(decisions)
+        self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
+        self._parts.chores.poke(self._pool.is_at_work)
+        telemetry = self._parts.config.telemetry
+        for file in (self._parts.logfile, self._parts.metrics.file):
+            file.rotate_if_larger(telemetry.log_max_bytes, telemetry.log_keep)
+        self._watch_clock()
+        if self._parts.recovered.waiting:
+            self._parts.recovered = recover(self._parts.store, self._clock, 2 * telemetry.sample_interval_s, self._pool.workers)
+
+    def _act_on(self, decisions: Sequence[Decision]) -> None:
+        if not decisions:
+            return
+        self._order()
+        if any(isinstance(decision, Paused) for decision in decisions):
+            self._freeze_or_thaw("pause", True)
+        if reopens(decisions):
+            self._reopened = self._parts.standing.touch()
+            self._pool.adopt(self._reopened)
+            self._freeze_or_thaw("pause", self._parts.governing.state.paused_until is not None)
+
+    def _view(self) -> PoolView:
+        workers = {worker.id: worker.pid for worker in self._pool.workers.values() if worker.is_enrolled}
+        frozen = sum(worker.is_frozen for worker in self._pool.workers.values())
+        queued = sum(self._parts.store.custody.queued().values())
+        paused = set(self._parts.standing.now.paused)
+        if self._parts.governing.state.paused_until is not None:
+            paused.add(EVERYTHING)
+        return PoolView(workers, self._pool.inflight(), frozen, queued, tuple(sorted(paused)))
+
+    def _summarize(self) -> None:
+        view, state = self._view(), self._parts.governing.state
+        status = f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued"
+        reasons = "; ".join(state.reasons)
+        self._notifier.tell(STATUS=f"{status}{', ' + reasons if reasons else ''}")
+        log(
+            "telemetry.summary", **self._ended, inflight=view.inflight, workers=len(view.workers), queued=view.queued,
+            limit=self._parts.governing.limit, frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
+        )  # fmt: skip
+        self._ended = {"ok": 0, "errors": 0}
+
+    def _watch_clock(self) -> None:
+        """After the wall clock was set: nothing waits longer than it was to, and nothing is old all of a sudden."""
+        offset = self._clock.now() - self._clock.monotonic() // 1000
+        step, self._wall_offset = offset - self._wall_offset, offset
+        if abs(step) > CLOCK_STEP_S * SECOND:
+            log("clock.stepped", by_s=step / SECOND)
+            self._parts.chores.suspended_until = self._clock.now() + SUSPENSION
+            self._parts.store.custody.hasten(self._clock.now())
+            self._timetable.by("look", self._clock.monotonic())
+
+    # -- Trouble and the end
+
+    def _bear_with(self, error: AgentError) -> None:
+        """The database refuses: say so once, free its lock from a worker that stands still, try again."""
+        if not self._is_degraded:
+            self._is_degraded = True
+            log("store.degraded", error=str(error))
+        holder = WriteLock.of(self._parts.store.run_directory).holder()
+        self._pool.stops.kill_frozen(holder)
+        for duty in ("look", "sample", "glance"):
+            self._timetable.by(duty, self._clock.monotonic() + TROUBLE_NS)
+
+    def _recover_from_trouble(self) -> None:
+        if self._is_degraded:
+            self._is_degraded = False
+            log("store.recovered")
+        if self._pool.trouble:
+            log("store.degraded", error=self._pool.trouble)
+            self._pool.trouble = None
+
+    def _is_over(self) -> bool:
+        if self._stop_by_ns is None:
+            return False
+        return not self._pool.workers or self._timetable.is_due("give up", self._clock.monotonic())
+
+    def _in(self, seconds: float) -> int:
+        return self._clock.monotonic() + int(seconds * 1e9)
+
+    def _at_wall(self, wall: int | None) -> int:
+        """A wall time on the monotonic clock; None: an hour from now."""
+        return self._in(3600.0 if wall is None else min(3600.0, max(0.0, (wall - self._clock.now()) / SECOND)))

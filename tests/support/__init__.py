@@ -1,0 +1,1 @@
+"""What tests of every kind share: waiting for conditions, and the processes of an agent."""

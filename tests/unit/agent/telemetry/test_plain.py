@@ -1,0 +1,100 @@
+"""What becomes of values, odd and secret ones, in a log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.telemetry.plain import HIDDEN, ITEMS_MAX, TEXT_MAX, is_secret, plain
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary()
+    | st.complex_numbers()
+    | st.datetimes()
+    | st.builds(object),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text() | st.integers() | st.tuples(), inner),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_any_value_becomes_json(value: Any) -> None:
+    msgspec.json.decode(msgspec.json.encode(plain(value)))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "password",
+        "db_password",
+        "PASSWD",
+        "client-secret",
+        "accessToken",
+        "API_KEY",
+        "api-key",
+        "Authorization",
+        "cookie",
+    ],
+)
+def test_a_secret_is_known_by_its_key(key: str) -> None:
+    assert is_secret(key)
+
+
+@pytest.mark.parametrize("key", ["key", "task", "passed", "author", "monkey"])
+def test_other_keys_are_no_secrets(key: str) -> None:
+    assert not is_secret(key)
+
+
+def test_secrets_are_hidden_however_deep_they_stand() -> None:
+    @dataclass
+    class Login:
+        user: str
+        password: str
+
+    class Call(msgspec.Struct):
+        token: str
+        login: Login
+
+    value = {"call": [Call("abc", Login("me", "geheim"))], "cookie": None}
+    assert plain(value) == {
+        "call": [{"token": HIDDEN, "login": {"user": "me", "password": HIDDEN}}],
+        "cookie": None,
+    }
+
+
+def test_the_user_of_a_url_is_hidden() -> None:
+    text = "cannot reach smtps://me:geheim@mail.test:465/ nor http://token@h/a@b"
+    assert plain(text) == "cannot reach smtps://***@mail.test:465/ nor http://***@h/a@b"
+
+
+def test_what_is_long_is_cut() -> None:
+    assert plain("x" * (TEXT_MAX + 5)) == "x" * TEXT_MAX + "… 5 more characters"
+    assert plain(list(range(ITEMS_MAX + 7)))[-2:] == [ITEMS_MAX - 1, "… 7 more"]
+
+
+def test_what_contains_itself_comes_to_an_end() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    assert "nested too deep" in str(plain(loop))
+
+
+def test_a_value_that_refuses_to_be_shown_is_named() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    assert plain({"it": Shy(), "next": 1}) == {"it": "<Shy that cannot be shown: RuntimeError>", "next": 1}
+
+
+def test_an_error_is_shown_with_its_type() -> None:
+    assert plain(ValueError("no such thing")) == "ValueError: no such thing"

@@ -1,0 +1,111 @@
+"""The supervisor's parts, put together once: what each is given, in the order in which they need one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from selectors import BaseSelector
+
+from agent.clock import Clock
+from agent.config import Config, Loaded, dump
+from agent.doorbell import Doorbell
+from agent.escalation.escalator import Escalator
+from agent.maintenance.chores import Chores
+from agent.steering.configured import channels, governor_settings, retention
+from agent.steering.governing import Governing
+from agent.steering.standing import StandingOrders
+from agent.store import SqliteStore, open_store
+from agent.telemetry import logs
+from agent.telemetry.files import LogFile
+from agent.telemetry.logs import log
+from agent.telemetry.metrics import MetricsFile
+from agent.telemetry.sensors import Sensors
+from workers.burial import Undertaker
+from workers.commands import Commands
+from workers.configured import worker_settings
+from workers.fork_client import ForkServer
+from workers.orders import Orders
+from workers.pool import WorkerPool
+from workers.recovery import Recovered, recover
+
+PATIENCE_S = 2.0  # for the write lock; then its holder is looked at
+NOBODY = 0
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the supervisor works with."""
+
+    config: Config
+    clock: Clock
+    logfile: LogFile
+    metrics: MetricsFile
+    store: SqliteStore
+    recovered: Recovered
+    standing: StandingOrders
+    governing: Governing
+    undertaker: Undertaker
+    pool: WorkerPool
+    commands: Commands
+    chores: Chores
+    doorbell: Doorbell
+
+    def orders(self) -> Orders:
+        """What the pool is to keep to now, by configuration, operators and governor."""
+        size = self.standing.now.max or self.config.bulk.max_concurrent
+        limit = min(size, self.governing.limit)
+        return Orders(size, limit, frozenset(self.standing.now.paused), worker_settings(self.config))
+
+    def close(self) -> None:
+        """Close everything but the fork server; the last connection's closing checkpoints the log."""
+        self.chores.stop(self.config.escalation.timeout_s)
+        self.doorbell.close()
+        self.store.close()
+        self.metrics.file.close()
+        self.logfile.close()
+
+
+def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, clock: Clock) -> Parts:
+    """Open, lock and recover the store, and build everything around it. Raises AgentError."""
+    config = loaded.config
+    directory = Path(config.telemetry.log_dir)
+    logfile = logs.open_log(directory)
+    logs.configure(logfile, console=True)
+    log("config.loaded", path=str(loaded.path or "built-in defaults"), config=dump(config))
+    store = open_store(Path(config.persistence.db_path), patience_s=PATIENCE_S)
+    store.supervisor_lock.acquire()
+    recovered = recover(store, clock, 2 * config.telemetry.sample_interval_s)
+    store.custody.hasten(clock.now())
+    standing = StandingOrders(store.oversight, clock)
+    ways = channels(config, clock)
+    metrics = MetricsFile(directory)
+    governor = governor_settings(config, standing.now.max)
+    sensors = Sensors(config.governance.mem_limit_bytes)
+    governing = Governing(store.oversight, sensors, metrics, clock, governor, tuple(ways))
+    undertaker = Undertaker(store, clock, worker_settings(config))
+    nobody = Orders(NOBODY, NOBODY, frozenset(), worker_settings(config))
+    version = standing.now.version
+    pool = WorkerPool(store, fork_server, selector, undertaker, clock, nobody, version, standing.touch)
+    return Parts(
+        config, clock, logfile, metrics, store, recovered, standing, governing, undertaker, pool,
+        Commands(store, pool, standing, clock), start_chores(config, store.path, clock), Doorbell(store.doorbell_path),
+    )  # fmt: skip
+
+
+def start_chores(config: Config, database: Path, clock: Clock) -> Chores:
+    """The chore thread, running, on a store of its own."""
+    store = SqliteStore(database)
+    chores = Chores(store, clock, retention(config), Escalator(store.outbox, channels(config, clock), clock).deliver_due)
+    chores.start()
+    return chores
+
+
+def reconfigure(parts: Parts, config: Config) -> None:
+    """Take over a configuration whose changed keys can all be changed while running."""
+    parts.config = config
+    ways = channels(config, parts.clock)
+    parts.governing.settings = governor_settings(config, parts.standing.now.max)
+    parts.governing.channels = tuple(ways)
+    parts.undertaker.settings = worker_settings(config)
+    parts.chores.retention = retention(config)
+    parts.chores.deliver = Escalator(SqliteStore(parts.store.path).outbox, ways, parts.clock).deliver_due

@@ -1,0 +1,95 @@
+"""One attempt: decode, call the handler, judge what came of it. Nothing here knows of processes or the store."""
+
+from __future__ import annotations
+
+import traceback
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from agent.errors import Fail, RetryAfter
+from agent.handlers import Registered
+from agent.lifecycle import State
+from agent.payload import ResultError, dump_result
+from agent.retry import Failed, decide
+from agent.task import Outcome
+from workers.messages import Settings
+
+LONGEST_ERROR = 500  # characters of the line that stands on the task
+LONGEST_TRACEBACK = 16 * 1024  # characters kept with an attempt
+
+_decode = msgspec.json.decode
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed: a line for the task, the whole for the attempt, and what it says about another try."""
+
+    error: str
+    traceback: str | None
+    verdict: Failed
+
+
+def perform(handler: Registered, payload: str, max_result_bytes: int) -> bytes | Failure:
+    """Run a handler: the result's JSON, or why there is none. Whatever the handler raises is caught here."""
+    try:
+        result = handler.fn(_decode(payload))
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt: a handler cannot end its worker by raising
+        return _failure_of(error, handler)
+    try:
+        return dump_result(result, max_result_bytes)
+    except ResultError as error:
+        text = f"the handler of {handler.type!r} returned what cannot be stored: {error}"
+        return Failure(text[:LONGEST_ERROR], None, Failed(text))
+
+
+def judge(
+    failure: Failure, task: int, claims: int, attempt: int, failures: int, max_attempts: int, times: tuple[int, int],
+    settings: Settings, rng: Random, word: str = "failed",
+) -> Outcome:
+    """The outcome of a failed attempt: another one when it is due, or the end. `times`: started and ended, wall µs."""
+    base, cap = settings.retry_delay_s, settings.retry_max_delay_s
+    started_at, ended_at = times
+    move = decide(failure.verdict, failures, max_attempts, base, cap, rng, ended_at)
+    due_at = move.due_at if move.state is State.RETRY_SCHEDULED else None
+    return Outcome(
+        task, claims, attempt, move.state, started_at, ended_at, due_at, None, failure.error, failure.traceback, word
+    )
+
+
+def _failure_of(error: BaseException, handler: Registered) -> Failure:
+    line = _one_line(error)
+    retry_on = handler.options.retry_on
+    final = isinstance(error, Fail) or (
+        retry_on is not None and not isinstance(error, retry_on) and not isinstance(error, RetryAfter)
+    )
+    after = error.seconds if isinstance(error, RetryAfter) else None
+    return Failure(line, _traceback(error), Failed(line, final, after))
+
+
+def _one_line(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # a user's exception may fail to say what it is
+        text = f"(its text cannot be had: {type(broken).__name__})"
+    name = type(error).__name__
+    line = f"{name}: {text}" if text else name
+    return _storable(" ".join(line.split()))[:LONGEST_ERROR]
+
+
+def _traceback(error: BaseException) -> str:
+    trace = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frame
+    try:
+        lines = traceback.format_exception(type(error), error, trace)
+    except Exception:
+        lines = [_one_line(error)]
+    text = _storable("".join(lines))
+    if len(text) <= LONGEST_TRACEBACK:
+        return text
+    half = LONGEST_TRACEBACK // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _storable(text: str) -> str:
+    """Text that is valid UTF-8, whatever a handler put into its exception."""
+    return text.encode("utf-8", "backslashreplace").decode()

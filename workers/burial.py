@@ -1,0 +1,95 @@
+"""After a worker's proven death: read its slot, do for its tasks what is due, say what came of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agent.clock import Clock
+from agent.lifecycle import State
+from agent.retry import Failed
+from agent.store import SqliteStore
+from agent.store.values import Burial, Death
+from agent.task import Outcome
+from agent.telemetry.logs import log
+from workers.attempt import Failure, judge
+from workers.messages import Settings
+from workers.process import Running, WorkerProcess
+from workers.verdicts import End, judge_end
+
+
+class Undertaker:
+    """Buries workers. `max_attempts`: what each type's handler says about itself."""
+
+    def __init__(self, store: SqliteStore, clock: Clock, settings: Settings) -> None:
+        self.settings = settings
+        self.max_attempts: dict[str, int | None] = {}
+        self._store = store
+        self._clock = clock
+        self._rng = random.Random()
+        self._out_of_memory_kills = out_of_memory_kills()
+
+    def bury(self, worker: WorkerProcess, end: End) -> Burial:
+        """Do all that is due for a dead worker's tasks."""
+        outcomes, _ = worker.pending()
+        running = _unless_ended(worker.running(), outcomes)
+        death, why = judge_end(replace(end, is_out_of_memory=self._is_out_of_memory(end.status)))
+        halt = worker.killed_for
+        if halt and running and halt.purpose == "cancel":
+            death, why = Death.CANCELLED, halt.why
+        elif halt and running and halt.purpose == "time_out":
+            outcomes = [*outcomes, self._timed_out(running)]
+            running = None
+        start = running.start(worker.id) if running else None
+        burial = self._store.custody.bury(worker.id, outcomes, start, death, why, self._clock.now())
+        _tell(worker, end.status, burial, death, why)
+        return burial
+
+    def _timed_out(self, running: Running) -> Outcome:
+        """The outcome of an attempt that was killed at its deadline: a failed one."""
+        task = self._store.tasks.find(running.task)
+        seconds = (running.deadline_ns - running.started_ns) / 1e9
+        line = f"timed out: the handler ran longer than {seconds:g} s and was killed"
+        tries = task.max_attempts or self.max_attempts.get(task.type) or 1 + self.settings.retry_attempts
+        times = (running.started_at, self._clock.now())
+        log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)
+        failure = Failure(line, None, Failed(line))
+        return judge(
+            failure, running.task, running.claims, running.attempt, task.failures, tries, times, self.settings, self._rng,
+            word="timed_out",
+        )  # fmt: skip
+
+    def _is_out_of_memory(self, status: int | None) -> bool:
+        before, self._out_of_memory_kills = self._out_of_memory_kills, out_of_memory_kills()
+        return status == -9 and self._out_of_memory_kills > before
+
+
+def out_of_memory_kills() -> int:
+    """How many processes the kernel's out-of-memory killer has ended on this machine; 0 where it does not tell."""
+    for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+        name, _, number = line.partition(" ")
+        if name == "oom_kill":
+            return int(number)
+    return 0
+
+
+def _unless_ended(running: Running | None, outcomes: Sequence[Outcome]) -> Running | None:
+    """The attempt that a slot names, unless its outcome was published: then its handler had returned."""
+    if running is None:
+        return None
+    ended = any((outcome.task, outcome.claims) == (running.task, running.claims) for outcome in outcomes)
+    return None if ended else running
+
+
+def _tell(worker: WorkerProcess, status: int | None, burial: Burial, death: Death, why: str) -> None:
+    log(
+        "worker.exited", worker=worker.word, pid=worker.pid, status=status, recorded=burial.recorded,
+        released=burial.released, rescued=burial.rescued,
+    )  # fmt: skip
+    for outcome in burial.stale:
+        log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
+    event = {State.QUEUED: "task.lost", State.FAILED: "task.poisoned", State.CANCELLED: "task.cancelled"}
+    if burial.running is not None and burial.fate is not None:
+        log(event[burial.fate], task=burial.running, worker=worker.word, death=death.value, why=why)

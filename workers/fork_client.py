@@ -1,0 +1,143 @@
+"""The supervisor's handle on the fork server, which is its child."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from agent.errors import Unavailable
+from agent.handlers import Registry
+from workers.births import WorkerMain, flush_streams, leave_by
+from workers.channel import Channel
+from workers.fork_server import serve
+from workers.signals import fork_with_signals_blocked
+
+ROOT = Path(__file__).resolve().parent.parent
+# Our root comes first, so that `workers` is ours even where the user has a module of that name.
+FRESH_INTERPRETER = "import sys; sys.path.insert(0, sys.argv.pop()); from workers.fork_server import main; main()"
+
+
+DIES_WITHIN = 5.0  # seconds after SIGKILL, unless the kernel cannot let go of it
+
+
+class ForkServer:
+    """A running fork server. Start it on the main thread: it dies with the thread that started it.
+
+    `exited` is its exit code, or minus the signal, once `is_alive` or `stop` has seen its end.
+    """
+
+    def __init__(self, pid: int, channel: Channel, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.exited: int | None = None
+        self._process = process
+        self._pidfd = os.pidfd_open(pid)
+
+    @classmethod
+    def start_fresh(cls, specs: Sequence[str], cwd: Path, worker_main: str | None = None) -> ForkServer:
+        """In an interpreter of its own, which imports the handlers; `types` or `import_error` follows.
+
+        `worker_main`: `module:function`, for `workers.worker:main`. Raises Unavailable when there is no room for it.
+        """
+        ours, theirs = Channel.pair()
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", FRESH_INTERPRETER, str(theirs.fileno()), str(os.getpid()), str(ROOT)],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise Unavailable(f"cannot start the fork server: {error}") from error
+        finally:
+            theirs.close()
+        server = cls(process.pid, ours, process)
+        ours.send({"op": "load", "handlers": list(specs), "cwd": str(cwd), "worker_main": worker_main})
+        return server
+
+    @classmethod
+    def start_forked(cls, registry: Registry, worker_main: WorkerMain) -> ForkServer:
+        """As a copy of this process, with the handlers it has; the caller has closed its store. `types` follows.
+
+        Raises Unavailable when there is no room for it.
+        """
+        ours, theirs = Channel.pair()
+        parent = os.getpid()
+        flush_streams()
+        try:
+            pid = fork_with_signals_blocked()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            raise Unavailable(f"cannot start the fork server: {error}") from error
+        if pid == 0:
+            leave_by(lambda: _serve_forked(ours, theirs, registry, worker_main, parent))
+        theirs.close()
+        return cls(pid, ours)
+
+    def fileno(self) -> int:
+        """For a selector: readable when there is a report, or the end."""
+        return self.channel.fileno()
+
+    def fork(self, worker_id: int, boot: dict[str, Any], fds: Iterable[int]) -> bool:
+        """Asks for a worker; fds: its control end and the write end of its output, which stay the caller's to close.
+
+        `forked` or `fork_failed` follows. False when the fork server is gone.
+        """
+        return self.channel.send({"op": "fork", "worker": worker_id, "boot": boot}, fds)
+
+    def signal(self, worker_id: int, number: int) -> bool:
+        """Asks for a signal to the worker's process group. False when the fork server is gone."""
+        return self.channel.send({"op": "signal", "worker": worker_id, "signal": int(number)})
+
+    def receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        """The next report, or None; raises PeerGone once all are read and the fork server is gone."""
+        return self.channel.receive()
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        self._reap(os.WNOHANG)
+        return self.exited is None
+
+    def stop(self, timeout: float) -> int | None:
+        """Ends it, and with it all its workers, by force after `timeout` seconds; `exited`. May be called again."""
+        self.channel.close()
+        if self.is_alive() and not self._ends_within(timeout):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self._ends_within(DIES_WITHIN)
+        self._reap(os.WNOHANG)
+        return self.exited
+
+    def _ends_within(self, timeout: float) -> bool:
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(timeout * 1000))
+
+    def _reap(self, flags: int) -> None:
+        if self.exited is not None:
+            return
+        try:
+            pid, status = os.waitpid(self.pid, flags)
+        except ChildProcessError:  # SIGCHLD is ignored here: nobody will ever know how it ended
+            pid, status = (self.pid, 0) if self._ends_within(0) else (0, 0)
+        if pid == 0:
+            return
+        self.exited = os.waitstatus_to_exitcode(status)
+        os.close(self._pidfd)
+        if self._process is not None:
+            self._process.returncode = self.exited
+
+
+def _serve_forked(ours: Channel, theirs: Channel, registry: Registry, worker_main: WorkerMain, parent: int) -> int:
+    ours.close()
+    return serve(theirs, registry, worker_main, parent)

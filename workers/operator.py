@@ -1,0 +1,124 @@
+"""What an operator asks of a running supervisor: standing orders, freezes; and how its workers are."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from agent.clock import SECOND, to_iso
+from agent.client import Client
+from agent.duration import Duration
+from agent.errors import Conflict, NotFound, Unavailable, UsageError
+from agent.requests import seconds
+from agent.standings import target_of
+from agent.steering.standing import changed, lasting
+from agent.store.values import WorkerRow
+from agent.store.values import Command
+from agent.task import worker_word
+from workers.slot import BEAT, STARTED_AT, TASK, Slot
+
+ANSWER_WITHIN_S = 10.0
+LOOK_AGAIN_S = 0.005
+MOST_WORKERS = 512
+
+
+class Operator:
+    """The operators' verbs: rows in the control table, and the supervisor's answers."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._oversight = client.store.oversight
+
+    def pause(self, type_: str | None, duration: Duration | None) -> dict[str, Any]:
+        """Pause all types or one."""
+        return self._order("pause", {"type": type_, "until": self._until(duration)})
+
+    def unpause(self, type_: str | None) -> dict[str, Any]:
+        """End a pause."""
+        return self._order("unpause", {"type": type_})
+
+    def scale(self, most: int, duration: Duration | None) -> dict[str, Any]:
+        """Set the number of workers."""
+        if isinstance(most, bool) or not 1 <= most <= MOST_WORKERS:
+            raise UsageError(f"scale takes 1 to {MOST_WORKERS} workers, not {most!r}; to stop everything, pause")
+        return self._order("scale", {"max": most, "until": self._until(duration)})
+
+    def freeze(self, worker: str) -> dict[str, Any]:
+        """Stop a worker where it stands."""
+        return self._halt("freeze", worker)
+
+    def thaw(self, worker: str) -> dict[str, Any]:
+        """Let it go on."""
+        return self._halt("thaw", worker)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Every worker, as rows and slots tell."""
+        return [self._record(row) for row in self._client.store.custody.workers()]
+
+    def _order(self, verb: str, detail: dict[str, Any]) -> dict[str, Any]:
+        command = self._ask(verb, detail)
+        is_applied = self._client.store.supervisor_pid() is not None and self._answer(command.id) is not None
+        standing = self._oversight.standing()
+        if not is_applied:
+            for waiting in self._oversight.commands():
+                standing = changed(standing, waiting) if waiting.verb in ("pause", "unpause", "scale") else standing
+        return target_of(lasting(standing, self._client.clock.now()), self._client.config, is_applied)
+
+    def _halt(self, verb: str, worker: str) -> dict[str, Any]:
+        if self._client.store.supervisor_pid() is None:
+            raise Unavailable(f"no supervisor serves {self._client.store.path}: there is nobody to {verb}; start `resume`")
+        command = self._ask(verb, {"worker": worker})
+        answer = self._answer(command.id)
+        if answer is None:
+            self._oversight.withdraw(command.id)
+            raise Unavailable(f"the supervisor has not answered within {ANSWER_WITHIN_S:g} s: look at logs/agent.jsonl")
+        kind, _, text = answer.partition(": ")
+        if kind == "not found":
+            raise NotFound(f"{worker}: {text}")
+        if kind == "conflict":
+            raise Conflict(f"{worker}: {text}")
+        return next((each for each in self.workers() if worker in (each["worker"], str(each["pid"]))), {"worker": worker})
+
+    def _ask(self, verb: str, detail: dict[str, Any]) -> Command:
+        given = {name: value for name, value in detail.items() if value is not None}
+        now = self._client.clock.now()
+        command = Command(self._oversight.ask(verb, given, now), verb, given, now)
+        self._client.ring()
+        return command
+
+    def _answer(self, command: int) -> str | None:
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while (answer := self._oversight.answer_of(command)) is None:
+            if time.monotonic() > deadline or self._client.store.supervisor_pid() is None:
+                return None
+            time.sleep(LOOK_AGAIN_S)
+        return answer
+
+    def _until(self, duration: Duration | None) -> int | None:
+        if duration is None:
+            return None
+        return self._client.clock.now() + round(seconds(duration, "--for") * SECOND)
+
+    def _record(self, row: WorkerRow) -> dict[str, Any]:
+        state, task, since = self._by_slot(row)
+        type_ = self._client.store.tasks.find(task).type if task else None
+        return {
+            "worker": worker_word(row.id), "pid": row.identity.pid, "state": state, "task": task, "type": type_,
+            "since": to_iso(since), "heartbeat_at": to_iso(row.heartbeat_at), "rss_bytes": row.rss_bytes,
+        }  # fmt: skip
+
+    def _by_slot(self, row: WorkerRow) -> tuple[str, int | None, int]:
+        """State, task and since when, by the worker's slot where the row knows no better."""
+        try:
+            slot = Slot.open(self._client.store.slots_directory / f"{row.id:016x}")
+        except Unavailable:
+            return row.state, None, row.since
+        try:
+            task, started_at, has_begun = slot.words[TASK], slot.words[STARTED_AT], slot.words[BEAT] > 0
+        finally:
+            slot.close()
+        if row.state in ("frozen", "draining"):
+            return row.state, task or None, row.since
+        if task:
+            return "busy", task, started_at
+        return ("idle" if has_begun else "starting"), None, row.since

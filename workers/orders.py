@@ -1,0 +1,45 @@
+"""What the pool is to keep to, and what follows for each worker. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from workers.messages import Mode, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """`size`: workers alive; `limit`: how many of them may run; `paused`: types, "*" for all."""
+
+    size: int
+    limit: int
+    paused: frozenset[str]
+    settings: Settings
+
+    def takes_away_from(self, before: Orders) -> bool:
+        """Whether something that was allowed no longer is."""
+        return self.limit < before.limit or self.size < before.size or not self.paused <= before.paused
+
+
+class Member(Protocol):
+    """What the choice among workers looks at."""
+
+    id: int
+    is_idle: bool
+    is_draining: bool
+    born_ns: int
+
+
+def assign(workers: Iterable[Member], orders: Orders, running: frozenset[int]) -> dict[int, Mode]:
+    """The mode of each worker. Those that run and are busy are kept running first, the oldest before the others.
+
+    `running`: the workers that may run now. Whoever drains goes on draining.
+    """
+    staying = [worker for worker in workers if not worker.is_draining]
+    staying.sort(key=lambda worker: (worker.id not in running, worker.is_idle, worker.born_ns, worker.id))
+    modes: dict[int, Mode] = {}
+    for place, worker in enumerate(staying):
+        modes[worker.id] = "run" if place < min(orders.limit, orders.size) else "park" if place < orders.size else "drain"
+    return modes

@@ -1,0 +1,337 @@
+"""The pool: keeps as many workers alive as asked for, tells them what to do, wakes them, buries them.
+
+Why it is so: everything here answers something that happened (an order, a message, a report, a tick), and none waits.
+A worker that dies before it is ready is replaced after a growing delay, so that a broken start hook forks no storm.
+An order that takes something away first raises the admission's version: a late claim fails, whoever has not heard yet.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from selectors import EVENT_READ, BaseSelector
+from typing import Any
+
+import msgspec
+
+from agent.clock import Clock
+from agent.host import identity
+from agent.store import SqliteStore
+from agent.task import new_worker_id
+from agent.telemetry.logs import log
+from workers import watch
+from workers.burial import Undertaker
+from workers.channel import Channel, PeerGone
+from workers.fork_client import ForkServer
+from workers.halting import Halted
+from workers.messages import Boot, Count, Ended, Target
+from workers.orders import Orders, assign
+from workers.output import LineRelay
+from workers.process import Phase, WorkerProcess
+from workers.slot import Slot
+from workers.stops import Stops
+from workers.verdicts import End
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 30.0
+
+
+class WorkerPool:
+    """All workers, by id. `counts` and `ended` gather what they tell of attempts, `next_due` is the soonest retry among
+    these (wall µs), `trouble` a complaint about the store.
+
+    `version`: of the admission; `raise_version` stores a new one.
+    """
+
+    def __init__(
+        self, store: SqliteStore, fork_server: ForkServer, selector: BaseSelector, undertaker: Undertaker, clock: Clock,
+        orders: Orders, version: int, raise_version: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self.workers: dict[int, WorkerProcess] = {}
+        self.counts: list[Count] = []
+        self.ended: list[Ended] = []
+        self.next_due: int | None = None
+        self.trouble: str | None = None
+        self.is_closing = False
+        self.stops = Stops(self.workers, fork_server, store, clock)
+        self.relay = LineRelay()
+        self._fork_server = fork_server
+        self._store = store
+        self._selector = selector
+        self._undertaker = undertaker
+        self._clock = clock
+        self._orders = orders
+        self._raise_version = raise_version
+        self._version = version
+        self._rings = 0
+        self._stillborn = 0
+        self._birth_due_ns = 0
+
+    # -- Orders
+
+    def order(self, orders: Orders) -> None:
+        """Keep to new orders from now on."""
+        before, self._orders = self._orders, orders
+        takes_away = orders.takes_away_from(before)
+        if takes_away:
+            self._version = self._raise_version()
+            self.take_back()
+        self._send_targets()
+
+    def adopt(self, version: int) -> None:
+        """The admission was stored anew: everybody needs its version."""
+        self._version = version
+        self._send_targets()
+
+    def recycle(self, worker: WorkerProcess, why: str) -> None:
+        """Let a worker finish what it runs and leave; another takes its place."""
+        worker.is_draining = True
+        watch.forbid(worker)
+        self._send_targets()
+        log("worker.recycled", worker=worker.word, pid=worker.pid, why=why)
+
+    def take_back(self) -> None:
+        """Take back everything that is claimed and has not begun."""
+        for worker in self.workers.values():
+            watch.forbid(worker)
+
+    def drain(self) -> None:
+        """Let everybody finish and leave; nobody follows."""
+        self.is_closing = True
+        self.stops.thaw_all()
+        self.order(Orders(0, 0, self._orders.paused, self._orders.settings))
+
+    def recycle_above(self, limit: int, rss: Mapping[int, int]) -> None:
+        """Recycle workers that hold more bytes than `limit` (0: no limit); `rss`: bytes by pid."""
+        for worker in self.workers.values() if limit else ():
+            if rss.get(worker.pid, 0) > limit and not worker.is_draining:
+                self.recycle(worker, f"it holds {rss[worker.pid]} bytes")
+
+    def follow(self, fork_server: ForkServer) -> None:
+        """Another fork server has taken the place of one that was lost; nobody is born before it knows its types."""
+        self._fork_server = fork_server
+        self.stops.follow(fork_server)
+        self._orders = replace(self._orders, size=0, limit=0)
+
+    def take_ended(self) -> tuple[list[Count], list[Ended]]:
+        """What was told of attempts since the last time."""
+        counts, ended = self.counts, self.ended
+        self.counts, self.ended = [], []
+        return counts, ended
+
+    def kill_all(self) -> None:
+        """SIGKILL to every worker's group."""
+        for worker in self.workers.values():
+            self._fork_server.signal(worker.id, signal.SIGKILL)
+
+    def inflight(self) -> int:
+        """How many attempts run now."""
+        return sum(worker.running() is not None for worker in self.workers.values())
+
+    # -- Ticks
+
+    def ring(self, queued: int) -> None:
+        """There may be work for so many workers."""
+        self._rings += 1
+        idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
+        for worker in idle[:queued]:
+            self._wake(worker)
+
+    def tick(self, now_ns: int) -> int:
+        """Do what workers cannot do for themselves; how many tasks were recorded or taken back."""
+        self.stops.retry()
+        found = watch.look(self.workers.values(), now_ns)
+        for worker, running in found.overdue:
+            self.stops.time_out(worker, running)
+        if found.is_empty:
+            return 0
+        done = watch.catch_up(self._store.custody, found, self.workers)
+        for outcome in done.stale:
+            log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
+        return done.released + sum(map(len, found.outcomes.values()))
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether anybody runs something, or is being stopped: then the tick is needed."""
+        return any(
+            (worker.phase is Phase.READY and not worker.is_idle) or worker.halt or worker.limited_at is not None
+            for worker in self.workers.values()
+        )
+
+    def fill(self, now_ns: int) -> None:
+        """Fork what is missing."""
+        if self.is_closing or now_ns < self._birth_due_ns:
+            return
+        alive = sum(not worker.is_draining for worker in self.workers.values())
+        for _ in range(self._orders.size - alive):
+            self._bear(now_ns)
+
+    # -- Births
+
+    def _bear(self, now_ns: int) -> None:
+        worker_id = new_worker_id()
+        self._store.slots_directory.mkdir(mode=0o700, exist_ok=True)
+        slot = Slot.create(self._store.slots_directory / f"{worker_id:016x}", worker_id)
+        ours, theirs = Channel.pair()
+        output, their_output = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(output, False)
+        worker = WorkerProcess(worker_id, slot, ours, output, now_ns)
+        target = Target(version=0, share=1, mode="park", settings=self._orders.settings)
+        boot = Boot(worker=worker_id, database=str(self._store.path), slot=str(slot.path), target=target)
+        self.workers[worker_id] = worker
+        self._selector.register(ours, EVENT_READ, lambda: self._hear(worker))
+        self._selector.register(output, EVENT_READ, lambda: self._relay(worker))
+        self._fork_server.fork(worker_id, msgspec.to_builtins(boot), (theirs.fileno(), their_output))
+        theirs.close()
+        os.close(their_output)
+
+    def enrol(self) -> None:
+        """Give a row to each worker that was forked; until it stands, the worker is not told to claim."""
+        for worker in self.workers.values():
+            if worker.identity is not None and not worker.is_enrolled:
+                self._store.custody.add_worker(worker.id, worker.identity, self._clock.now())
+                worker.is_enrolled = True
+                log("worker.started", worker=worker.word, pid=worker.pid)
+                self._send_targets()
+
+    def _delay_births(self, why: str) -> None:
+        self._stillborn += 1
+        delay = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._stillborn - 1, 20))
+        self._birth_due_ns = self._clock.monotonic() + int(delay * 1e9)
+        log("worker.exited", level="error", why=why, next_birth_in_s=delay)
+
+    def birth_due_ns(self) -> int | None:
+        """When a delayed birth is due."""
+        return self._birth_due_ns if self._stillborn and not self.is_closing else None
+
+    # -- Deaths
+
+    def on_report(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """The fork server says something of a worker."""
+        worker = self.workers.get(message.get("worker", 0))
+        if worker is None:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        match message["op"]:
+            case "forked":
+                worker.pid, worker.pidfd = message["pid"], descriptors[0]
+                worker.identity = identity(worker.pid)  # None: dead already, its exit is on the way
+            case "fork_failed":
+                self._remove(worker)
+                self._delay_births(f"no process could be forked: {message['error']}")
+            case "stopped":
+                self.stops.on_stopped(worker)
+            case "continued":
+                self.stops.on_continued(worker)
+            case "exited":
+                worker.end = End(message["status"], self.is_closing)
+
+    def bury_dead(self) -> int:
+        """Do for the tasks of workers that are proven dead what is due, and let go of them; how many those were."""
+        dead = [worker for worker in self.workers.values() if worker.end is not None]
+        for worker in dead:
+            self._bury(worker)
+        return len(dead)
+
+    def lose_all(self) -> None:
+        """The fork server is gone, and all workers died with it."""
+        for worker in self.workers.values():
+            worker.end = worker.end or End(None)
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        assert worker.end is not None
+        status = worker.end.status
+        self._hear(worker)
+        while self._relay(worker):
+            pass
+        self.relay.finish(worker.id)
+        if worker.phase is Phase.STARTING and not self.is_closing:
+            self._delay_births(f"a worker ended with status {status} before it was ready: see what it printed")
+        self._undertaker.bury(worker, worker.end)
+        self.stops.answer(worker, Halted.MISSED)
+        self._remove(worker)
+
+    def _remove(self, worker: WorkerProcess) -> None:
+        self._ignore(worker.channel)
+        self._ignore(worker.output)
+        del self.workers[worker.id]
+        worker.close()
+
+    def _ignore(self, end: Channel | int) -> None:
+        if self._selector.get_map() and end in self._selector.get_map():
+            self._selector.unregister(end)
+
+    # -- Messages
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        try:
+            while (received := worker.channel.receive()) is not None:
+                self._take_in(worker, received[0])
+        except PeerGone:  # its exit is reported by the fork server
+            self._ignore(worker.channel)
+
+    def _take_in(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "ready":
+                worker.phase = Phase.READY
+                self._stillborn = 0
+                log("worker.ready", worker=worker.word, pid=worker.pid)
+                self._send_targets()
+            case "idle":
+                worker.is_idle = True
+                if worker.woken_at_ring < self._rings and worker.may_run:
+                    self._wake(worker)
+            case "counts":
+                self.counts += msgspec.convert(message["counts"], list[Count])
+                self._take_ended(msgspec.convert(message["ended"], list[Ended]))
+            case "stale":
+                for task in message["tasks"]:
+                    log("task.stale_outcome", task=task, worker=worker.word)
+            case "trouble":
+                self.trouble = message["error"]
+            case "bye":
+                worker.phase = Phase.LEAVING
+                worker.is_draining = True
+
+    def _take_ended(self, ended: list[Ended]) -> None:
+        self.ended += ended
+        for each in ended:
+            if each.due_at is not None:
+                self.next_due = min(each.due_at, self.next_due or each.due_at)
+
+    def _wake(self, worker: WorkerProcess) -> None:
+        worker.is_idle = False
+        worker.woken_at_ring = self._rings
+        worker.channel.send({"op": "wake"})
+
+    def _send_targets(self) -> None:
+        running = frozenset(worker.id for worker in self.workers.values() if worker.may_run)
+        modes = assign(self.workers.values(), self._orders, running)
+        share = max(1, min(self._orders.limit, self._orders.size))
+        for worker in self.workers.values():
+            mode = modes.get(worker.id, "drain")
+            if not worker.is_enrolled:
+                continue
+            worker.is_draining = worker.is_draining or mode == "drain"
+            target = Target(
+                version=self._version, share=share, mode=mode, settings=self._orders.settings,
+                paused=tuple(sorted(self._orders.paused)),
+            )  # fmt: skip
+            if target != worker.target:
+                worker.target = target
+                worker.is_idle = False  # it looks again, and says so
+                worker.woken_at_ring = self._rings
+                worker.channel.send(target.message())
+
+    def _relay(self, worker: WorkerProcess) -> bool:
+        data = worker.read_output()
+        if data is not None and not data:
+            self._ignore(worker.output)
+        running = worker.running() if data else None
+        if data:
+            self.relay.feed(worker.id, running.task if running else 0, data)
+        return bool(data)
+
+

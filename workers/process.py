@@ -1,0 +1,164 @@
+"""The supervisor's view of one worker: its ends of pipe and slot, and what is known of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from agent.host import Identity
+from agent.task import Outcome, Start
+from workers.channel import Channel
+from workers.messages import Target
+from workers.slot import ATTEMPT, BUSY, CLAIMS, DEADLINE_NS, HOLD, STARTED_AT, STARTED_NS, TASK, Slot
+from workers.verdicts import End
+
+_MOST_READ = 65536  # bytes of output taken at a time
+
+
+class Phase(Enum):
+    """How far a worker has come."""
+
+    STARTING = "starting"  # asked for, or not ready yet
+    READY = "ready"
+    LEAVING = "leaving"  # it said goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The attempt that a slot names: times monotonic in nanoseconds, but `started_at` (wall, µs)."""
+
+    task: int
+    claims: int
+    attempt: int
+    started_ns: int
+    deadline_ns: int
+    started_at: int
+
+    def start(self, worker: int) -> Start:
+        """As the store takes it."""
+        return Start(worker, self.task, self.claims, self.attempt, self.started_at)
+
+
+@dataclass(slots=True)
+class Halt:
+    """A worker is being stopped on purpose: to stay frozen, or to have the attempt it runs ended."""
+
+    purpose: str  # freeze, time_out, cancel
+    running: Running | None
+    why: str
+    tries: int = 1
+    is_let_go: bool = False  # it was busy in the database, and runs on until it is not
+
+
+class WorkerProcess:
+    """One worker. Only the pool changes it."""
+
+    def __init__(self, worker_id: int, slot: Slot, channel: Channel, output: int, now_ns: int) -> None:
+        self.id = worker_id
+        self.slot = slot
+        self.channel = channel
+        self.output = output
+        self.born_ns = now_ns
+        self.pid = 0
+        self.pidfd = -1
+        self.identity: Identity | None = None
+        self.phase = Phase.STARTING
+        self.is_idle = False
+        self.target: Target | None = None
+        self.woken_at_ring = 0
+        self.halt: Halt | None = None
+        self.frozen_ns: int | None = None  # since when it stands still
+        self.frozen_by = ""  # operator, pause, outside
+        self.killed_for: Halt | None = None
+        self.written: tuple[int, int] = (0, 0)  # task and claim whose start stands in the store
+        self.limited_at: int | None = None  # what `take_back` returned
+        self.returned_at: int | None = None  # … when what lay beyond was released
+        self._stood: tuple[int, int, int] = (0, 0, 0)  # task, claim, nanoseconds that it stood still
+        self.is_enrolled = False
+        self.is_draining = False
+        self.end: End | None = None
+
+    def running(self) -> Running | None:
+        """The attempt under way, if there is one; read again when it changed meanwhile."""
+        words = self.slot.words
+        while task := words[TASK]:
+            seen = Running(
+                task, words[CLAIMS], words[ATTEMPT], words[STARTED_NS], words[DEADLINE_NS], words[STARTED_AT]
+            )
+            if words[TASK] == task and words[CLAIMS] == seen.claims:
+                return seen
+        return None
+
+    def pending(self) -> tuple[Sequence[Outcome], int]:
+        """Outcomes that nobody has committed, and the offset to commit them by."""
+        found = self.slot.pending()
+        outcomes = [msgspec.json.decode(blob, type=Outcome) for blob, _ in found]
+        return outcomes, found[-1][1] if found else self.slot.committed
+
+    @property
+    def is_busy_in_store(self) -> bool:
+        """Whether a transaction of its is under way."""
+        return bool(self.slot.words[BUSY] > 0)
+
+    def hold(self, is_held: bool) -> None:
+        """Let it begin no new turn, or let it again."""
+        self.slot.words[HOLD] = int(is_held)
+
+    def deadline_ns(self, running: Running) -> int:
+        """When the attempt is to be ended, the time it stood still not counted; 0: never."""
+        stood = self._stood[2] if self._stood[:2] == (running.task, running.claims) else 0
+        return running.deadline_ns + stood if running.deadline_ns else 0
+
+    def stood_still(self, nanoseconds: int) -> None:
+        """Add to what the attempt under way stood still."""
+        running = self.running()
+        if running:
+            before = self._stood[2] if self._stood[:2] == (running.task, running.claims) else 0
+            self._stood = (running.task, running.claims, before + nanoseconds)
+
+    def read_output(self) -> bytes | None:
+        """What its pipe holds now; None for nothing yet, empty at the end."""
+        try:
+            return os.read(self.output, _MOST_READ)
+        except BlockingIOError:
+            return None
+
+    @property
+    def may_run(self) -> bool:
+        """Whether it was told to claim."""
+        return self.phase is Phase.READY and self.target is not None and self.target.mode == "run" and not self.is_frozen
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it stands still."""
+        return self.frozen_ns is not None
+
+    @property
+    def word(self) -> str:
+        """Its id for people."""
+        return f"{self.id:016x}"
+
+    @property
+    def state(self) -> str:
+        """The word for people: starting, idle, busy, frozen, draining."""
+        if self.frozen_ns is not None:
+            return "frozen"
+        if self.phase is Phase.STARTING:
+            return "starting"
+        if self.phase is Phase.LEAVING or self.is_draining:
+            return "draining"
+        return "idle" if self.is_idle else "busy"
+
+    def close(self) -> None:
+        """Let go of everything; the slot's file is removed."""
+        self.channel.close()
+        os.close(self.output)
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        path = self.slot.path
+        self.slot.close()
+        path.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""At start: put in order what an earlier supervisor left behind, before the first claim.
+
+Why it is so: evidence comes before timeouts. An owner whose boot, pid namespace, pid and start time still exist is
+killed and waited for before its slot or rows are touched; one of another boot, or without a process, is dead. Only
+where that cannot be checked does the age of the heartbeat decide, and its rows are looked at again until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent.clock import SECOND, Clock
+from agent.errors import Unavailable
+from agent.host import Identity, identity, is_alive, kill_and_wait, session_members
+from agent.store import SqliteStore
+from agent.store.values import Burial, Death, WorkerRow
+from agent.task import Outcome, Start
+from agent.telemetry.logs import log
+from workers.slot import ATTEMPT, CLAIMS, STARTED_AT, TASK, WORKER_ID, Slot
+
+KILL_WITHIN_S = 5.0
+WHY = "the agent was stopped or died while the handler ran"
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found and done: numbers of workers and tasks. `waiting`: owners that may still live elsewhere."""
+
+    workers: int = 0
+    killed: int = 0
+    recorded: int = 0
+    released: int = 0
+    rescued: int = 0
+    waiting: int = 0
+
+    def add(self, burial: Burial) -> None:
+        """Count a burial in."""
+        self.workers += 1
+        self.recorded += burial.recorded
+        self.released += burial.released
+        self.rescued += burial.rescued
+
+
+def recover(store: SqliteStore, clock: Clock, stale_after_s: float, ours: Container[int] = ()) -> Recovered:
+    """Bury every worker that is not of `ours`; call it under the supervisor's lock."""
+    done = Recovered()
+    left = [row for row in store.custody.workers() if row.id not in ours]
+    done.killed = _end(left)
+    for row in left:
+        if is_alive(row.identity) is None and clock.now() - row.heartbeat_at <= stale_after_s * SECOND:
+            done.waiting += 1
+            continue
+        done.add(_bury(store, clock, row.id))
+    for worker in store.custody.unknown_owners():
+        done.add(_bury(store, clock, worker))
+    if not done.waiting and not ours:
+        _discard_slots(store.slots_directory)
+    if done.workers:
+        log("recovery.done", **{name: getattr(done, name) for name in Recovered.__slots__})
+    return done
+
+
+def _end(left: Iterable[WorkerRow]) -> int:
+    """Kill what still lives of earlier workers and of the processes their handlers started; how many it were."""
+    meant: list[Identity] = []
+    for row in left:
+        if is_alive(row.identity):
+            meant.append(row.identity)
+        meant += _of_its_session(row.identity)
+    survivors = kill_and_wait(meant, KILL_WITHIN_S) if meant else []
+    if survivors:
+        pids = ", ".join(str(each.pid) for each in survivors)
+        raise Unavailable(f"processes {pids} of an earlier run cannot be ended: wait for their disk, or reboot")
+    return len(meant)
+
+
+def _of_its_session(leader: Identity) -> list[Identity]:
+    """Members of a worker's session; none when its number belongs to somebody else by now."""
+    now = identity(leader.pid)
+    if now is not None and now != leader or is_alive(leader) is None:
+        return []
+    members = session_members(leader.pid)
+    return [
+        member for member in members
+        if member.boot_id == leader.boot_id and member.start_ticks >= leader.start_ticks and member.pid != leader.pid
+    ]  # fmt: skip
+
+
+def _bury(store: SqliteStore, clock: Clock, worker: int) -> Burial:
+    outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker)
+    return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, clock.now())
+
+
+def _harvest(path: Path, worker: int) -> tuple[list[Outcome], Start | None]:
+    """What a dead worker's slot tells: outcomes not committed, and the attempt under way."""
+    try:
+        slot = Slot.open(path)
+    except Unavailable:  # none, or torn by a power loss: the rows alone tell
+        return [], None
+    try:
+        if slot.words[WORKER_ID] != worker:
+            return [], None
+        outcomes = [msgspec.json.decode(blob, type=Outcome) for blob, _ in slot.pending()]
+        words = slot.words
+        task, claims = words[TASK], words[CLAIMS]
+        ended = any((outcome.task, outcome.claims) == (task, claims) for outcome in outcomes)
+        running = Start(worker, task, claims, words[ATTEMPT], words[STARTED_AT]) if task and not ended else None
+        return outcomes, running
+    finally:
+        slot.close()
+
+
+def _discard_slots(directory: Path) -> None:
+    """Slots of nobody we know are worth nothing."""
+    with suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            path.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""Freezing, thawing, ending attempts: who asked for a stop, and what is done once it has come about."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+
+from agent.clock import Clock
+from agent.store import SqliteStore
+from agent.telemetry.logs import log
+from workers import halting
+from workers.fork_client import ForkServer
+from workers.halting import Halted
+from workers.process import Halt, Running, WorkerProcess
+
+UNBOUNDED = frozenset({"pause", "outside"})  # these end with the governor's pause, or when whoever it was lets go
+
+Answer = Callable[[Halted], None]
+
+
+class Stops:
+    """The stops under way, over the pool's workers."""
+
+    def __init__(self, workers: Mapping[int, WorkerProcess], fork_server: ForkServer, store: SqliteStore, clock: Clock) -> None:
+        self._workers = workers
+        self._fork_server = fork_server
+        self._store = store
+        self._clock = clock
+        self._answers: dict[int, list[Answer]] = {}
+
+    def freeze(self, worker: WorkerProcess, by: str, answer: Answer | None = None) -> None:
+        """Stop a worker where it stands; `answer` hears what came of it."""
+        if answer:
+            self._answers.setdefault(worker.id, []).append(answer)
+        if worker.halt is None:
+            halting.begin(worker, Halt("freeze", worker.running(), by), self._signal)
+
+    def thaw(self, worker: WorkerProcess) -> None:
+        """Let a frozen worker go on."""
+        halting.let_go(worker, self._signal, self._clock.monotonic())
+        self._store.custody.set_worker(worker.id, "ready", self._clock.now())
+        log("worker.thawed", worker=worker.word, pid=worker.pid)
+
+    def thaw_all(self, by: str | None = None) -> None:
+        """Let everybody go on who was frozen by `by`; None: by anybody."""
+        for worker in self._workers.values():
+            if worker.is_frozen and by in (None, worker.frozen_by):
+                self.thaw(worker)
+            elif worker.halt and worker.halt.purpose == "freeze" and by in (None, worker.halt.why):
+                halting.let_go(worker, self._signal, self._clock.monotonic())
+
+    def cancel(self, task: int) -> bool:
+        """End the attempt of a task that runs; False when no worker of ours runs it."""
+        for worker in self._workers.values():
+            running = worker.running()
+            if running and running.task == task:
+                self._end(worker, Halt("cancel", running, "cancelled by request"))
+                return True
+        return False
+
+    def time_out(self, worker: WorkerProcess, running: Running) -> None:
+        """End an attempt whose deadline has passed."""
+        self._end(worker, Halt("time_out", running, "its deadline has passed"))
+
+    def thaw_after(self, seconds: float, now_ns: int) -> None:
+        """Let those go on who have been frozen for so long, but for a governor's pause: every freeze has an end."""
+        for worker in self._workers.values():
+            if worker.frozen_ns is not None and worker.frozen_by not in UNBOUNDED and now_ns - worker.frozen_ns > seconds * 1e9:
+                self.thaw(worker)
+
+    def retry(self) -> None:
+        """Go on with stops that met a worker busy in the database."""
+        for worker in self._workers.values():
+            halting.retry(worker, self._signal)
+
+    def on_stopped(self, worker: WorkerProcess) -> None:
+        """The fork server has seen a worker stopped."""
+        now = self._clock.monotonic()
+        if worker.halt is None:
+            if not worker.is_frozen and worker.killed_for is None:
+                self._is_frozen(worker, "outside", now)
+            return
+        halted = halting.on_stopped(worker, self._signal, now)
+        if halted is Halted.FROZEN:
+            self._is_frozen(worker, worker.frozen_by, now)
+        if halted is not Halted.PENDING:
+            self.answer(worker, halted)
+
+    def on_continued(self, worker: WorkerProcess) -> None:
+        """The fork server has seen a worker going on; if nobody of us let it, somebody else did."""
+        if worker.is_frozen:
+            self.thaw(worker)
+
+    def follow(self, fork_server: ForkServer) -> None:
+        """Another fork server sends the signals from now on."""
+        self._fork_server = fork_server
+
+    def kill_frozen(self, pid: int | None) -> None:
+        """End a worker that stands still with the write lock in its hands: everybody waits for it."""
+        for worker in self._workers.values():
+            if worker.pid == pid and worker.is_frozen:
+                log("worker.killed", worker=worker.word, pid=pid, why="it stood still holding the write lock")
+                self._signal(worker.id, signal.SIGKILL)
+
+    def answer(self, worker: WorkerProcess, halted: Halted) -> None:
+        """Tell those who asked."""
+        for answer in self._answers.pop(worker.id, []):
+            answer(halted)
+
+    def _end(self, worker: WorkerProcess, halt: Halt) -> None:
+        if worker.is_frozen:
+            worker.killed_for = halt
+            self._signal(worker.id, signal.SIGKILL)
+        elif worker.halt is None:
+            halting.begin(worker, halt, self._signal)
+
+    def _is_frozen(self, worker: WorkerProcess, by: str, now_ns: int) -> None:
+        worker.frozen_ns, worker.frozen_by = now_ns, by
+        self._store.custody.set_worker(worker.id, "frozen", self._clock.now())
+        running = worker.running()
+        log("worker.frozen", worker=worker.word, pid=worker.pid, by=by, task=running.task if running else None)
+
+    def _signal(self, worker: int, number: int) -> None:
+        self._fork_server.signal(worker, number)

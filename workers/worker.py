@@ -1,0 +1,265 @@
+"""A worker: one process, one thread, one connection. It claims a chunk, runs its tasks one by one, records them.
+
+Why it is so: nothing is told to anybody per task. The slot holds what runs and what has ended, so a crash loses
+nothing; one transaction records a chunk and claims the next; the pipe is read between chunks. Whatever a handler holds
+up (a long run, the GIL in C, a stopped process) the supervisor does for it, from the slot.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import handlers
+from agent.errors import StoreError, TryLater
+from agent.handlers import AttemptInfo, Registered, Registry
+from agent.lifecycle import State
+from agent.store.values import Admission, Chunk
+from agent.store.connection import busy
+from agent.store.sqlite import SqliteStore
+from agent.task import Claimed, Outcome
+from workers import output
+from workers.attempt import judge, perform
+from workers.channel import Channel, PeerGone
+from workers.messages import Boot, Ended, Target
+from workers.pace import Pace
+from workers.slot import (
+    ATTEMPT, BEAT, BUSY, CLAIMS, DEADLINE_NS, ERROR_TOTAL, HOLD, LAST, OK_TOTAL, PID, PUBLISHED, STARTED_AT, STARTED_NS, TASK,
+    Slot,
+)
+from workers.tally import Tally
+
+RECORD_AFTER_NS = 10_000_000  # once a handler returns, what has ended is committed if this has passed since the last time
+RELEASE_AFTER_NS = 50_000_000  # what has not begun this long after its claim goes back to the queue
+HELD_LOOK_S = 0.0005
+TROUBLE_PAUSE_S = 0.5
+COULD_NOT_START = 70  # EX_SOFTWARE of sysexits.h
+
+_encode = msgspec.json.encode
+_monotonic = time.monotonic_ns
+
+
+def main(boot: dict[str, Any], registry: Registry, control: socket.socket) -> int:
+    """Be a worker until told to leave; the process's exit code."""
+    try:
+        worker = Worker(msgspec.convert(boot, Boot), registry, Channel(control))
+        worker.boot()
+    except Exception:
+        traceback.print_exc()
+        return COULD_NOT_START
+    try:
+        worker.run()
+    except PeerGone:
+        return 0  # the supervisor is gone; what is not recorded yet stands in the slot
+    return 0
+
+
+class Worker:
+    """The state of one worker process."""
+
+    def __init__(self, boot: Boot, registry: Registry, channel: Channel) -> None:
+        self._target = boot.target
+        self._registry = registry
+        self._channel = channel
+        self._slot = Slot.open(boot.slot)
+        self._claims = SqliteStore(Path(boot.database)).claims(boot.worker)
+        self._admission: Admission | None = None
+        self._kinds: dict[str, int] = {}
+        self._handlers: dict[int, Registered] = {}
+        self._pace = Pace()
+        self._tally = Tally()
+        self._rng = random.Random()
+        self._outcomes: list[Outcome] = []  # ended, not recorded
+        self._unbegun_after: int | None = None  # held tasks with later ids have not begun and will not
+        self._chunks = 0
+        self._ended = 0
+
+    def boot(self) -> None:
+        """Get ready: the slot, the types, the user's own start hooks."""
+        self._slot.words[PID] = os.getpid()
+        busy.publish(self._slot.words, BUSY)
+        output.capture(lambda: self._slot.words[TASK])
+        self._kinds = self._claims.kinds(self._registry.types())
+        self._handlers = {self._kinds[each.type]: each for each in self._registry.entries()}
+        for hook in self._registry.worker_start:
+            hook()
+        self._follow(self._target)
+        gc.freeze()
+        self._channel.send({"op": "ready"})
+
+    def run(self) -> None:
+        """Record and claim, run, again; wait when there is nothing to do; leave when told to."""
+        kind = 0
+        while True:
+            self._obey()
+            chunk = self._exchange(kind)
+            kind = chunk.kind
+            if chunk.tasks:
+                self._run_chunk(kind, chunk.tasks)
+            elif self._is_leaving():
+                break
+            else:
+                self._wait()
+        self._say_counts()
+        self._channel.send({"op": "bye"})
+
+    def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> None:
+        """Run a chunk's tasks in order, until it ends, is taken back or has taken too long."""
+        slot, handler = self._slot, self._handlers[kind]
+        self._chunks += 1
+        slot.open_chunk(self._chunks, len(tasks))
+        now = claimed = committed = _monotonic()
+        busy_ns, done, failed = 0, 0, 0
+        for task in tasks:
+            if now - claimed > RELEASE_AFTER_NS or not self._begin(handler, task, done + 1, now):
+                break
+            outcome = self._run(handler, task, now)
+            done, failed = done + 1, failed + (outcome.state != State.SUCCEEDED)
+            before, now = now, _monotonic()
+            busy_ns += now - before
+            is_published = slot.publish(_encode(outcome))
+            self._outcomes.append(outcome)
+            if (not is_published or now - committed > RECORD_AFTER_NS) and done < len(tasks):
+                self._record(kind)
+                now = committed = _monotonic()
+        slot.close_chunk()
+        slot.words[TASK] = 0
+        handlers.set_current(None)
+        self._unbegun_after = (tasks[done - 1][0] if done else 0) if done < len(tasks) else None
+        self._ended += done
+        self._pace.measured(kind, done, busy_ns / 1e9)
+        self._count(handler.type, done, failed, busy_ns / 1e9)
+
+    def _begin(self, handler: Registered, task: Claimed, position: int, now: int) -> bool:
+        """Name the task in the slot; False when it was taken back."""
+        id_, claims, attempt, _, _, _, timeout_us, key = task
+        words = self._slot.words
+        timeout_ns = timeout_us * 1000 if timeout_us else int((handler.options.timeout or 0) * 1e9)
+        deadline = now + timeout_ns if timeout_ns else 0
+        words[TASK] = 0  # the words below belong together: TASK names them once they all stand
+        words[CLAIMS] = claims
+        words[ATTEMPT] = attempt + 1
+        words[STARTED_NS] = now
+        words[STARTED_AT] = time.time_ns() // 1000
+        words[DEADLINE_NS] = deadline
+        words[LAST] = words[TASK] = id_
+        if self._slot.may_begin(position):
+            handlers.set_current(AttemptInfo(id_, handler.type, attempt + 1, key, deadline / 1e9 if deadline else None))
+            return True
+        words[TASK] = 0
+        return False
+
+    def _run(self, handler: Registered, task: Claimed, now: int) -> Outcome:
+        """Run a begun task's handler; what came of it."""
+        id_, claims, attempt, failures, payload, max_attempts, _, _ = task
+        words, settings = self._slot.words, self._target.settings
+        result = perform(handler, payload, settings.max_result_bytes)
+        started_at = words[STARTED_AT]
+        ended_at = started_at + (_monotonic() - now) // 1000
+        if type(result) is bytes:
+            words[OK_TOTAL] += 1
+            if settings.tells_all:
+                self._tally.tell(Ended(id_, handler.type, attempt + 1, State.SUCCEEDED, None, self._target.version))
+            return Outcome(
+                id_, claims, attempt + 1, State.SUCCEEDED, started_at, ended_at, None, result.decode(), None, None, "succeeded"
+            )
+        assert not isinstance(result, bytes)
+        words[ERROR_TOTAL] += 1
+        tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
+        times = (started_at, ended_at)
+        outcome = judge(result, id_, claims, attempt + 1, failures, tries, times, settings, self._rng)
+        version, due_at = self._target.version, outcome.due_at
+        self._tally.tell(Ended(id_, handler.type, attempt + 1, outcome.state, outcome.error, version, due_at))
+        return outcome
+
+    def _exchange(self, kind: int) -> Chunk:
+        """Record what has ended, give back what will not begin, claim the next chunk; patient with a store in trouble."""
+        while True:
+            self._stand_still_while_held()
+            published = self._slot.words[PUBLISHED]
+            try:
+                chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, self._admission)
+            except (StoreError, TryLater) as error:
+                self._channel.send({"op": "trouble", "error": str(error)})
+                self._take_in(self._channel.receive_wait(TROUBLE_PAUSE_S))
+                continue
+            self._slot.commit_to(published)
+            self._outcomes.clear()
+            self._unbegun_after = None
+            self._say_counts_if_due(chunk)
+            return chunk
+
+    def _record(self, kind: int) -> None:
+        """Commit what has ended, in the midst of a chunk."""
+        admission, self._admission = self._admission, None
+        try:
+            self._exchange(kind)
+        finally:
+            self._admission = admission
+
+    def _stand_still_while_held(self) -> None:
+        """Begin no new turn while the supervisor is about to freeze us."""
+        words = self._slot.words
+        words[BEAT] += 1
+        while words[HOLD]:
+            time.sleep(HELD_LOOK_S)
+
+    def _obey(self) -> None:
+        """Take in what the supervisor has said; the newest target wins."""
+        while (received := self._channel.receive()) is not None:
+            self._take_in(received)
+
+    def _take_in(self, received: tuple[dict[str, Any], list[int]] | None) -> None:
+        if received is not None and received[0]["op"] == "target":
+            self._follow(msgspec.convert(received[0], Target))
+
+    def _follow(self, target: Target) -> None:
+        self._target = target
+        paused = set(target.paused)
+        if target.mode != "run" or "*" in paused or self._is_leaving():
+            self._admission = None
+            return
+        admitted = {kind: each for kind, each in self._handlers.items() if each.type not in paused}
+        limits = {kind: each.options.max_concurrent for kind, each in admitted.items() if each.options.max_concurrent}
+        self._admission = Admission(target.version, frozenset(admitted), self._chunk_size, limits)
+
+    def _chunk_size(self, kind: int, queued: int) -> int:
+        size = self._pace.size(kind, queued, self._target.share)
+        most = self._target.settings.max_tasks
+        return min(size, max(1, most - self._ended)) if most else size
+
+    def _is_leaving(self) -> bool:
+        most = self._target.settings.max_tasks
+        return self._target.mode == "drain" or bool(most and self._ended >= most)
+
+    def _wait(self) -> None:
+        """Say that there is nothing to do, and sleep until the supervisor says something."""
+        self._say_counts()
+        self._channel.send({"op": "idle"})
+        self._take_in(self._channel.receive_wait())
+
+    def _count(self, type_: str, done: int, failed: int, seconds: float) -> None:
+        if done:
+            self._tally.add(type_, self._target.version, done, failed, seconds)
+        if self._is_leaving():
+            self._admission = None
+
+    def _say_counts_if_due(self, chunk: Chunk) -> None:
+        if chunk.stale:
+            self._channel.send({"op": "stale", "tasks": [outcome.task for outcome in chunk.stale]})
+        if self._tally.is_due(_monotonic()):
+            self._say_counts()
+
+    def _say_counts(self) -> None:
+        message = self._tally.take(_monotonic())
+        if message:
+            self._channel.send(message)
