@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     from workers.fork_client import ForkServer
     from workers.operator import Operator
 
-__all__ = ["AgentError", "AttemptInfo", "EnhancedAutomationAgent", "Fail", "RetryAfter", "current_attempt", "handler", "main"]
+__all__ = [
+    "AgentError",
+    "AttemptInfo",
+    "EnhancedAutomationAgent",
+    "Fail",
+    "RetryAfter",
+    "current_attempt",
+    "handler",
+    "main",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,11 +142,11 @@ class EnhancedAutomationAgent:
         )  # fmt: skip
 
     def enqueue_many(self, type: str, payloads: Iterable[Mapping[str, Any]], *, priority: int = 0) -> list[int]:
-        """Store a task for each payload; the ids. Atomic by the thousand: an error carries the ids stored in its `ids`."""
+        """Store a task for each payload, atomically by the thousand; the ids. An error has the `ids` so far."""
         return self._client.enqueue_many(type, payloads, priority)
 
     def enqueue_lines(self, lines: Iterable[bytes], type: str | None = None, where: str = "lines") -> list[int]:
-        """Store a task for each line: {"type"?, "payload", "key"?, "priority"?}. All are checked before the first is stored."""
+        """Store a task for each line, {"type"?, "payload", "key"?, "priority"?}; all are checked before the first."""
         return self._client.enqueue_lines(lines, type, where)
 
     def inspect(self, task: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from agent.clock import SECOND, Clock
-from agent.config import Loaded, reloadable_changes
+from agent.config import Loaded
 from agent.errors import AgentError, HandlersError, StoreError, TryLater, Unavailable
 from agent.governance.decision import Decision, Paused
 from agent.steering.configured import governor_settings
@@ -25,19 +25,18 @@ from agent.steering.standing import EVERYTHING
 from agent.store.locks import WriteLock
 from agent.systemd import Notifier
 from agent.telemetry.logs import log
-from workers.assembly import Parts, assemble, reconfigure
+from workers.assembly import Parts, assemble, reload
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
 from workers.reckoning import reckon, tell
 from workers.recovery import recover
 from workers.signals import SignalInbox
-from workers.timetable import Timetable
+from workers.timetable import Timetable, WallClock
 
 TICK_NS = 10_000_000  # only while somebody is at work
 GLANCE_NS = 1_000_000_000  # the safety net behind the doorbell
 TROUBLE_NS = 500_000_000
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
-CLOCK_STEP_S = 5.0
 SUSPENSION = 24 * 3600 * SECOND  # of retention, after the clock was set
 INTERRUPTED = 130
 
@@ -91,7 +90,7 @@ class Supervisor:
         self._knows_types = False
         self._is_degraded = False
         self._ended = {"ok": 0, "errors": 0}
-        self._wall_offset = self._clock.now() - self._clock.monotonic() // 1000
+        self._wall = WallClock(self._clock)
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, lambda: None)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
@@ -196,19 +195,8 @@ class Supervisor:
         self._pool.drain()
 
     def _reload(self) -> None:
-        """Take over the changed configuration, whole or not at all."""
-        try:
-            loaded = self._plan.reload()
-        except AgentError as error:
-            log("config.refused", error=str(error))
-            return
-        changed, refused = reloadable_changes(self._parts.config, loaded.config)
-        if refused:
-            log("config.refused", error=f"only a restart can change {', '.join(refused)}", keys=list(refused))
-            return
-        reconfigure(self._parts, loaded.config)
-        log("config.reloaded", changed=list(changed))
-        self._order()
+        if reload(self._parts, self._plan.reload):
+            self._order()
 
     # -- Duties
 
@@ -264,7 +252,12 @@ class Supervisor:
         queued = self._parts.store.custody.queued()
         if EVERYTHING not in paused:
             self._pool.ring(sum(n for type_, n in queued.items() if type_ not in paused))
-        if self._plan.drain and self._knows_types and self._stop_by_ns is None and not self._parts.store.custody.unfinished():
+        if (
+            self._plan.drain
+            and self._knows_types
+            and self._stop_by_ns is None
+            and not self._parts.store.custody.unfinished()
+        ):
             self._stop(is_forced=False)
 
     def _order(self) -> None:
@@ -299,9 +292,14 @@ class Supervisor:
         telemetry = self._parts.config.telemetry
         for file in (self._parts.logfile, self._parts.metrics.file):
             file.rotate_if_larger(telemetry.log_max_bytes, telemetry.log_keep)
-        self._watch_clock()
+        if self._wall.has_stepped():
+            self._parts.chores.suspended_until = self._clock.now() + SUSPENSION
+            self._parts.store.custody.hasten(self._clock.now())
+            self._timetable.by("look", self._clock.monotonic())
         if self._parts.recovered.waiting:
-            self._parts.recovered = recover(self._parts.store, self._clock, 2 * telemetry.sample_interval_s, self._pool.workers)
+            self._parts.recovered = recover(
+                self._parts.store, self._clock, 2 * telemetry.sample_interval_s, self._pool.workers
+            )
 
     def _act_on(self, decisions: Sequence[Decision]) -> None:
         if not decisions:
@@ -329,20 +327,11 @@ class Supervisor:
         reasons = "; ".join(state.reasons)
         self._notifier.tell(STATUS=f"{status}{', ' + reasons if reasons else ''}")
         log(
-            "telemetry.summary", **self._ended, inflight=view.inflight, workers=len(view.workers), queued=view.queued,
-            limit=self._parts.governing.limit, frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
+            "telemetry.summary", ok=self._ended["ok"], errors=self._ended["errors"], inflight=view.inflight,
+            workers=len(view.workers), queued=view.queued, limit=self._parts.governing.limit,
+            frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
         )  # fmt: skip
         self._ended = {"ok": 0, "errors": 0}
-
-    def _watch_clock(self) -> None:
-        """After the wall clock was set: nothing waits longer than it was to, and nothing is old all of a sudden."""
-        offset = self._clock.now() - self._clock.monotonic() // 1000
-        step, self._wall_offset = offset - self._wall_offset, offset
-        if abs(step) > CLOCK_STEP_S * SECOND:
-            log("clock.stepped", by_s=step / SECOND)
-            self._parts.chores.suspended_until = self._clock.now() + SUSPENSION
-            self._parts.store.custody.hasten(self._clock.now())
-            self._timetable.by("look", self._clock.monotonic())
 
     # -- Trouble and the end
 

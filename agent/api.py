@@ -71,7 +71,10 @@ class AgentApi(Protocol):
         """Queue a failed or cancelled task again: "queued". Raises NotFound and Conflict."""
 
     def pause(self, type: str | None = None, duration: Duration | None = None) -> dict[str, Any]:
-        """Pause all or one type. {"applied": whether a supervisor has obeyed, "paused": {type or "*": until or null}, "max": n}."""
+        """Pause all types or one: {"applied", "paused", "max"}.
+
+        `applied`: whether a supervisor has obeyed; `paused`: type or "*" → until, or null; `max`: of workers.
+        """
 
     def unpause(self, type: str | None = None) -> dict[str, Any]:
         """End an operator's pause; the same shape."""
@@ -83,7 +86,7 @@ class AgentApi(Protocol):
         """{"worker", "pid", "state", "task", "type", "since", "heartbeat_at", "rss_bytes"} of each."""
 
     def freeze(self, worker: str) -> dict[str, Any]:
-        """Stop a worker where it stands; its record. Raises NotFound, Conflict, and Unavailable without a supervisor."""
+        """Stop a worker where it stands; its record. Raises NotFound, Conflict; Unavailable without a supervisor."""
 
     def thaw(self, worker: str) -> dict[str, Any]:
         """Let a frozen worker go on; the same."""

@@ -82,7 +82,8 @@ class Client:
         return {
             "states": {state.word: n for state, n in totals.states.items()},
             "types": {
-                name: {state.word: n for state, n in sorted(states.items()) if n} for name, states in sorted(totals.types.items())
+                name: {state.word: n for state, n in sorted(states.items()) if n}
+                for name, states in sorted(totals.types.items())
             },
             "oldest_queued_s": None if oldest is None else max(0.0, (self.clock.now() - oldest) / SECOND),
             "governor": governor_of(self.store, self.config),

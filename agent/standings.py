@@ -39,6 +39,7 @@ def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str,
 
 def _operators_pauses(standing: Standing) -> list[str]:
     return [
-        f"paused by an operator: {'everything' if scope == EVERYTHING else scope}" + (f" until {to_iso(until)}" if until else "")
+        f"paused by an operator: {'everything' if scope == EVERYTHING else scope}"
+        + (f" until {to_iso(until)}" if until else "")
         for scope, until in sorted(standing.paused.items())
     ]

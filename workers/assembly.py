@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import BaseSelector
 
 from agent.clock import Clock
-from agent.config import Config, Loaded, dump
+from agent.config import Config, Loaded, dump, reloadable_changes
 from agent.doorbell import Doorbell
+from agent.errors import AgentError
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
 from agent.steering.configured import channels, governor_settings, retention
@@ -95,12 +97,30 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
 def start_chores(config: Config, database: Path, clock: Clock) -> Chores:
     """The chore thread, running, on a store of its own."""
     store = SqliteStore(database)
-    chores = Chores(store, clock, retention(config), Escalator(store.outbox, channels(config, clock), clock).deliver_due)
+    chores = Chores(
+        store, clock, retention(config), Escalator(store.outbox, channels(config, clock), clock).deliver_due
+    )
     chores.start()
     return chores
 
 
-def reconfigure(parts: Parts, config: Config) -> None:
+def reload(parts: Parts, load: Callable[[], Loaded]) -> bool:
+    """Take over the changed configuration, whole or not at all; whether it was taken."""
+    try:
+        loaded = load()
+    except AgentError as error:
+        log("config.refused", error=str(error))
+        return False
+    changed, refused = reloadable_changes(parts.config, loaded.config)
+    if refused:
+        log("config.refused", error=f"only a restart can change {', '.join(refused)}", keys=list(refused))
+        return False
+    _reconfigure(parts, loaded.config)
+    log("config.reloaded", changed=list(changed))
+    return True
+
+
+def _reconfigure(parts: Parts, config: Config) -> None:
     """Take over a configuration whose changed keys can all be changed while running."""
     parts.config = config
     ways = channels(config, parts.clock)

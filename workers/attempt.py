@@ -30,6 +30,18 @@ class Failure(NamedTuple):
     verdict: Failed
 
 
+class Run(NamedTuple):
+    """An attempt that ended: its fence, what was before, how many tries the task has, when (wall µs)."""
+
+    task: int
+    claims: int
+    attempt: int
+    failures: int
+    tries: int
+    started_at: int
+    ended_at: int
+
+
 def perform(handler: Registered, payload: str, max_result_bytes: int) -> bytes | Failure:
     """Run a handler: the result's JSON, or why there is none. Whatever the handler raises is caught here."""
     try:
@@ -43,18 +55,21 @@ def perform(handler: Registered, payload: str, max_result_bytes: int) -> bytes |
         return Failure(text[:LONGEST_ERROR], None, Failed(text))
 
 
-def judge(
-    failure: Failure, task: int, claims: int, attempt: int, failures: int, max_attempts: int, times: tuple[int, int],
-    settings: Settings, rng: Random, word: str = "failed",
-) -> Outcome:
-    """The outcome of a failed attempt: another one when it is due, or the end. `times`: started and ended, wall µs."""
+def succeed(run: Run, result: bytes) -> Outcome:
+    """The outcome of an attempt whose handler returned."""
+    task, claims, attempt, _, _, started_at, ended_at = run
+    text = result.decode()
+    return Outcome(task, claims, attempt, State.SUCCEEDED, started_at, ended_at, None, text, None, None, "succeeded")
+
+
+def fail(run: Run, failure: Failure, settings: Settings, rng: Random, word: str = "failed") -> Outcome:
+    """The outcome of a failed attempt: another one when it is due, or the end."""
     base, cap = settings.retry_delay_s, settings.retry_max_delay_s
-    started_at, ended_at = times
-    move = decide(failure.verdict, failures, max_attempts, base, cap, rng, ended_at)
-    due_at = move.due_at if move.state is State.RETRY_SCHEDULED else None
+    move = decide(failure.verdict, run.failures, run.tries, base, cap, rng, run.ended_at)
     return Outcome(
-        task, claims, attempt, move.state, started_at, ended_at, due_at, None, failure.error, failure.traceback, word
-    )
+        run.task, run.claims, run.attempt, move.state, run.started_at, run.ended_at, move.due_at, None, failure.error,
+        failure.traceback, word,
+    )  # fmt: skip
 
 
 def _failure_of(error: BaseException, handler: Registered) -> Failure:

@@ -42,13 +42,20 @@ class Birth:
 def bear(birth: Birth, registry: Registry, worker_main: WorkerMain, let_go: Callable[[], None]) -> int:
     """Forks a worker; its pid. `let_go` closes, in the worker, what belongs to the fork server.
 
-    The descriptors in `birth` stay open here. Raises OSError when there is no room for another process.
+    The worker leads its session and is bound to the fork server when this returns: one that was stopped before would
+    outlive us. The descriptors in `birth` stay open here. Raises OSError when there is no room for another process.
     """
     fork_server = os.getpid()
+    hears, tells = os.pipe2(os.O_CLOEXEC)
     flush_streams()  # else the child would say the same again
-    pid = fork_with_signals_blocked()
-    if pid == 0:
-        leave_by(lambda: _live(birth, fork_server, registry, worker_main, let_go))
+    try:
+        pid = fork_with_signals_blocked()
+        if pid == 0:
+            leave_by(lambda: _live(birth, fork_server, (hears, tells), let_go, registry, worker_main))
+    finally:
+        os.close(tells)
+        with open(hears, "rb", buffering=0) as settled:
+            settled.read(1)  # the end of file: the newborn has closed its end, or is dead, or there is none
     return pid
 
 
@@ -74,15 +81,24 @@ def flush_streams() -> None:
 
 def open_streams() -> None:
     """Lets sys.stdout and sys.stderr be what descriptors 1 and 2 are, whatever the user's process had made of them."""
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    sys.stdout, sys.stderr = (
+        open(descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        for descriptor in (1, 2)
+    )
 
 
 def _live(
-    birth: Birth, fork_server: int, registry: Registry, worker_main: WorkerMain, let_go: Callable[[], None]
+    birth: Birth,
+    fork_server: int,
+    settling: tuple[int, int],
+    let_go: Callable[[], None],
+    registry: Registry,
+    worker_main: WorkerMain,
 ) -> int:
     os.setsid()
     set_parent_death_signal(signal.SIGKILL, fork_server)
+    for descriptor in settling:
+        os.close(descriptor)
     set_dispositions(ignored=IGNORED_BY_WORKERS)
     let_go()
     _set_standard_descriptors(birth.output)

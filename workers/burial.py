@@ -14,7 +14,7 @@ from agent.store import SqliteStore
 from agent.store.values import Burial, Death
 from agent.task import Outcome
 from agent.telemetry.logs import log
-from workers.attempt import Failure, judge
+from workers.attempt import Failure, Run, fail
 from workers.messages import Settings
 from workers.process import Running, WorkerProcess
 from workers.verdicts import End, judge_end
@@ -53,13 +53,10 @@ class Undertaker:
         seconds = (running.deadline_ns - running.started_ns) / 1e9
         line = f"timed out: the handler ran longer than {seconds:g} s and was killed"
         tries = task.max_attempts or self.max_attempts.get(task.type) or 1 + self.settings.retry_attempts
-        times = (running.started_at, self._clock.now())
+        now = self._clock.now()
+        run = Run(running.task, running.claims, running.attempt, task.failures, tries, running.started_at, now)
         log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)
-        failure = Failure(line, None, Failed(line))
-        return judge(
-            failure, running.task, running.claims, running.attempt, task.failures, tries, times, self.settings, self._rng,
-            word="timed_out",
-        )  # fmt: skip
+        return fail(run, Failure(line, None, Failed(line)), self.settings, self._rng, word="timed_out")
 
     def _is_out_of_memory(self, status: int | None) -> bool:
         before, self._out_of_memory_kills = self._out_of_memory_kills, out_of_memory_kills()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from agent.clock import Clock
 from agent.errors import AgentError
 from agent.steering.standing import StandingOrders
@@ -49,8 +51,7 @@ class Commands:
 
     def _cancel(self, command: Command) -> None:
         """A held task whose handler has not begun is taken back first, and cancelled by the next look."""
-        task = command.detail.get("task")
-        assert isinstance(task, int)
+        task = msgspec.convert(command.detail.get("task"), int)
         if self._pool.stops.cancel(task):
             self._answer(command, "requested")
             return
@@ -90,7 +91,7 @@ class Commands:
         self._store.oversight.answer(command.id, outcome, self._clock.now())
         self._under_way.discard(command.id)
         self._answered.add(command.id)
-        log("control.applied", verb=command.verb, **command.detail, outcome=outcome)
+        log("control.applied", verb=command.verb, detail=command.detail, outcome=outcome)
 
 
 def _said(halted: Halted) -> str:

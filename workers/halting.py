@@ -87,7 +87,13 @@ def _settle_kill(worker: WorkerProcess, halt: Halt, send: Signal) -> Halted:
     worker.killed_for = halt
     worker.halt = None
     send(worker.id, signal.SIGKILL)
-    log("worker.killed", worker=f"{worker.id:016x}", pid=worker.pid, task=halt.running and halt.running.task, why=halt.why)
+    log(
+        "worker.killed",
+        worker=f"{worker.id:016x}",
+        pid=worker.pid,
+        task=halt.running and halt.running.task,
+        why=halt.why,
+    )
     return Halted.KILLED
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from agent.clock import SECOND, to_iso
 from agent.client import Client
+from agent.clock import SECOND, to_iso
 from agent.duration import Duration
 from agent.errors import Conflict, NotFound, Unavailable, UsageError
 from agent.requests import seconds
 from agent.standings import target_of
 from agent.steering.standing import changed, lasting
-from agent.store.values import WorkerRow
-from agent.store.values import Command
+from agent.store.values import Command, WorkerRow
 from agent.task import worker_word
 from workers.slot import BEAT, STARTED_AT, TASK, Slot
 
@@ -66,7 +65,9 @@ class Operator:
 
     def _halt(self, verb: str, worker: str) -> dict[str, Any]:
         if self._client.store.supervisor_pid() is None:
-            raise Unavailable(f"no supervisor serves {self._client.store.path}: there is nobody to {verb}; start `resume`")
+            raise Unavailable(
+                f"no supervisor serves {self._client.store.path}: there is nobody to {verb}; start `resume`"
+            )
         command = self._ask(verb, {"worker": worker})
         answer = self._answer(command.id)
         if answer is None:
@@ -77,7 +78,9 @@ class Operator:
             raise NotFound(f"{worker}: {text}")
         if kind == "conflict":
             raise Conflict(f"{worker}: {text}")
-        return next((each for each in self.workers() if worker in (each["worker"], str(each["pid"]))), {"worker": worker})
+        return next(
+            (each for each in self.workers() if worker in (each["worker"], str(each["pid"]))), {"worker": worker}
+        )
 
     def _ask(self, verb: str, detail: dict[str, Any]) -> Command:
         given = {name: value for name, value in detail.items() if value is not None}

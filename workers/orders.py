@@ -41,5 +41,7 @@ def assign(workers: Iterable[Member], orders: Orders, running: frozenset[int]) -
     staying.sort(key=lambda worker: (worker.id not in running, worker.is_idle, worker.born_ns, worker.id))
     modes: dict[int, Mode] = {}
     for place, worker in enumerate(staying):
-        modes[worker.id] = "run" if place < min(orders.limit, orders.size) else "park" if place < orders.size else "drain"
+        modes[worker.id] = (
+            "run" if place < min(orders.limit, orders.size) else "park" if place < orders.size else "drain"
+        )
     return modes

@@ -230,9 +230,9 @@ class WorkerPool:
 
     def bury_dead(self) -> int:
         """Do for the tasks of workers that are proven dead what is due, and let go of them; how many those were."""
-        dead = [worker for worker in self.workers.values() if worker.end is not None]
-        for worker in dead:
-            self._bury(worker)
+        dead = [(worker, worker.end) for worker in self.workers.values() if worker.end is not None]
+        for worker, end in dead:
+            self._bury(worker, end)
         return len(dead)
 
     def lose_all(self) -> None:
@@ -240,16 +240,14 @@ class WorkerPool:
         for worker in self.workers.values():
             worker.end = worker.end or End(None)
 
-    def _bury(self, worker: WorkerProcess) -> None:
-        assert worker.end is not None
-        status = worker.end.status
+    def _bury(self, worker: WorkerProcess, end: End) -> None:
         self._hear(worker)
         while self._relay(worker):
             pass
         self.relay.finish(worker.id)
         if worker.phase is Phase.STARTING and not self.is_closing:
-            self._delay_births(f"a worker ended with status {status} before it was ready: see what it printed")
-        self._undertaker.bury(worker, worker.end)
+            self._delay_births(f"a worker ended with status {end.status} before it was ready: see what it printed")
+        self._undertaker.bury(worker, end)
         self.stops.answer(worker, Halted.MISSED)
         self._remove(worker)
 
@@ -333,5 +331,3 @@ class WorkerPool:
         if data:
             self.relay.feed(worker.id, running.task if running else 0, data)
         return bool(data)
-
-

@@ -130,7 +130,9 @@ class WorkerProcess:
     @property
     def may_run(self) -> bool:
         """Whether it was told to claim."""
-        return self.phase is Phase.READY and self.target is not None and self.target.mode == "run" and not self.is_frozen
+        return (
+            self.phase is Phase.READY and self.target is not None and self.target.mode == "run" and not self.is_frozen
+        )
 
     @property
     def is_frozen(self) -> bool:

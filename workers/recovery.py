@@ -82,7 +82,7 @@ def _end(left: Iterable[WorkerRow]) -> int:
 def _of_its_session(leader: Identity) -> list[Identity]:
     """Members of a worker's session; none when its number belongs to somebody else by now."""
     now = identity(leader.pid)
-    if now is not None and now != leader or is_alive(leader) is None:
+    if (now is not None and now != leader) or is_alive(leader) is None:
         return []
     members = session_members(leader.pid)
     return [

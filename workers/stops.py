@@ -21,7 +21,9 @@ Answer = Callable[[Halted], None]
 class Stops:
     """The stops under way, over the pool's workers."""
 
-    def __init__(self, workers: Mapping[int, WorkerProcess], fork_server: ForkServer, store: SqliteStore, clock: Clock) -> None:
+    def __init__(
+        self, workers: Mapping[int, WorkerProcess], fork_server: ForkServer, store: SqliteStore, clock: Clock
+    ) -> None:
         self._workers = workers
         self._fork_server = fork_server
         self._store = store
@@ -65,7 +67,11 @@ class Stops:
     def thaw_after(self, seconds: float, now_ns: int) -> None:
         """Let those go on who have been frozen for so long, but for a governor's pause: every freeze has an end."""
         for worker in self._workers.values():
-            if worker.frozen_ns is not None and worker.frozen_by not in UNBOUNDED and now_ns - worker.frozen_ns > seconds * 1e9:
+            if (
+                worker.frozen_ns is not None
+                and worker.frozen_by not in UNBOUNDED
+                and now_ns - worker.frozen_ns > seconds * 1e9
+            ):
                 self.thaw(worker)
 
     def retry(self) -> None:

@@ -28,7 +28,7 @@ class Tally:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether there is something to say by now."""
-        return bool(self._ended) or bool(self._counts) and now_ns - self._said_ns >= SAY_EVERY_NS
+        return bool(self._ended) or (bool(self._counts) and now_ns - self._said_ns >= SAY_EVERY_NS)
 
     def take(self, now_ns: int) -> dict[str, object] | None:
         """The message, and a fresh start; None when nothing has ended."""

@@ -23,22 +23,37 @@ from agent import handlers
 from agent.errors import StoreError, TryLater
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.lifecycle import State
-from agent.store.values import Admission, Chunk
 from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
+from agent.store.values import Admission, Chunk
 from agent.task import Claimed, Outcome
 from workers import output
-from workers.attempt import judge, perform
+from workers.attempt import Run, fail, perform, succeed
 from workers.channel import Channel, PeerGone
 from workers.messages import Boot, Ended, Target
 from workers.pace import Pace
 from workers.slot import (
-    ATTEMPT, BEAT, BUSY, CLAIMS, DEADLINE_NS, ERROR_TOTAL, HOLD, LAST, OK_TOTAL, PID, PUBLISHED, STARTED_AT, STARTED_NS, TASK,
+    ATTEMPT,
+    BEAT,
+    BUSY,
+    CLAIMS,
+    DEADLINE_NS,
+    ERROR_TOTAL,
+    HOLD,
+    LAST,
+    OK_TOTAL,
+    PID,
+    PUBLISHED,
+    STARTED_AT,
+    STARTED_NS,
+    TASK,
     Slot,
 )
 from workers.tally import Tally
 
-RECORD_AFTER_NS = 10_000_000  # once a handler returns, what has ended is committed if this has passed since the last time
+RECORD_AFTER_NS = (
+    10_000_000  # once a handler returns, what has ended is committed if this has passed since the last time
+)
 RELEASE_AFTER_NS = 50_000_000  # what has not begun this long after its claim goes back to the queue
 HELD_LOOK_S = 0.0005
 TROUBLE_PAUSE_S = 0.5
@@ -165,24 +180,21 @@ class Worker:
         result = perform(handler, payload, settings.max_result_bytes)
         started_at = words[STARTED_AT]
         ended_at = started_at + (_monotonic() - now) // 1000
-        if type(result) is bytes:
-            words[OK_TOTAL] += 1
-            if settings.tells_all:
-                self._tally.tell(Ended(id_, handler.type, attempt + 1, State.SUCCEEDED, None, self._target.version))
-            return Outcome(
-                id_, claims, attempt + 1, State.SUCCEEDED, started_at, ended_at, None, result.decode(), None, None, "succeeded"
-            )
-        assert not isinstance(result, bytes)
-        words[ERROR_TOTAL] += 1
         tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
-        times = (started_at, ended_at)
-        outcome = judge(result, id_, claims, attempt + 1, failures, tries, times, settings, self._rng)
-        version, due_at = self._target.version, outcome.due_at
-        self._tally.tell(Ended(id_, handler.type, attempt + 1, outcome.state, outcome.error, version, due_at))
+        run = Run(id_, claims, attempt + 1, failures, tries, started_at, ended_at)
+        if isinstance(result, bytes):
+            words[OK_TOTAL] += 1
+            outcome = succeed(run, result)
+        else:
+            words[ERROR_TOTAL] += 1
+            outcome = fail(run, result, settings, self._rng)
+        if settings.tells_all or outcome.error is not None:
+            told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
+            self._tally.tell(Ended(id_, handler.type, attempt + 1, *told))
         return outcome
 
     def _exchange(self, kind: int) -> Chunk:
-        """Record what has ended, give back what will not begin, claim the next chunk; patient with a store in trouble."""
+        """Record what has ended, give back what will not begin, claim the next chunk; patient with a troubled store."""
         while True:
             self._stand_still_while_held()
             published = self._slot.words[PUBLISHED]

@@ -1,4 +1,4 @@
-"""The chore thread: wakes when poked, or when something of its own is due; a chore that fails is logged and tried again."""
+"""The chore thread: wakes when poked; a chore that fails is logged and tried again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from agent.clock import SECOND, Clock
 from agent.errors import AgentError
 from agent.store import SqliteStore
-from agent.telemetry.logs import log
 
 PAGE_BYTES = 4096
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
@@ -71,7 +72,7 @@ class Chores(threading.Thread):
         try:
             chore()
         except AgentError as error:
-            log("store.degraded", chore=name, error=str(error))
+            structlog.get_logger().error("store.degraded", chore=name, error=str(error))
 
     def _checkpoint(self) -> None:
         frames, copied = self._store.upkeep.log_frames()
@@ -85,20 +86,23 @@ class Chores(threading.Thread):
             return
         self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
         tasks = self._prune_tasks(now)
-        rest = self._store.upkeep.prune_rest(_before(now, self.retention.metrics_s) or 0, _before(now, self.retention.keys_s))
+        rest = self._store.upkeep.prune_rest(
+            _before(now, self.retention.metrics_s) or 0, _before(now, self.retention.keys_s)
+        )
         if tasks or rest:
-            log("retention.done", tasks=tasks, rows=rest)
+            structlog.get_logger().info("retention.done", tasks=tasks, rows=rest)
 
     def _prune_tasks(self, now: int) -> int:
         finished_before = _before(now, self.retention.finished_s)
         tasks = 0
-        for _ in range(BATCHES_A_TURN if finished_before is not None else 0):
-            assert finished_before is not None
+        if finished_before is None:
+            return tasks
+        for _ in range(BATCHES_A_TURN):
             pruned = self._store.upkeep.prune_tasks(finished_before, now)
             tasks += pruned.tasks
             if not pruned.more or self._stopping:
                 return tasks
-        self._prune_due_ns = 0 if finished_before is not None else self._prune_due_ns  # there is more: next turn
+        self._prune_due_ns = 0  # there is more: next turn
         return tasks
 
 

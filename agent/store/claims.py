@@ -8,11 +8,10 @@ one type and one priority: the admissible head with the highest priority, then t
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import apsw
+from typing import cast
 
 from agent.lifecycle import State
-from agent.store.connection import Connection
+from agent.store.connection import Connection, Cursor
 from agent.store.outcomes import count, count_moves, record_chunk
 from agent.store.queries import load
 from agent.store.tasks import type_id
@@ -40,7 +39,9 @@ class Claims:
         with self._connection.writing() as cursor:
             return {name: type_id(cursor, name) for name in names}
 
-    def exchange(self, kind: int, outcomes: Sequence[Outcome], unbegun_after: int | None, admission: Admission | None) -> Chunk:
+    def exchange(
+        self, kind: int, outcomes: Sequence[Outcome], unbegun_after: int | None, admission: Admission | None
+    ) -> Chunk:
         """Record `outcomes` (all of type `kind`), release held tasks with ids above `unbegun_after`, claim a chunk.
 
         Without an `admission` nothing is claimed. An empty look takes no lock.
@@ -61,9 +62,11 @@ class Claims:
 
     def _looks_empty(self, admission: Admission) -> bool:
         with self._connection.reading() as cursor:
-            return _best(cursor, admission) is None and cursor.execute(sql.version).fetchall()[0][0] == admission.version
+            return (
+                _best(cursor, admission) is None and cursor.execute(sql.version).fetchall()[0][0] == admission.version
+            )
 
-    def _claim(self, cursor: apsw.Cursor, admission: Admission) -> tuple[int, Sequence[Claimed]]:
+    def _claim(self, cursor: Cursor, admission: Admission) -> tuple[int, Sequence[Claimed]]:
         best = _best(cursor, admission)
         if best is None:
             return 0, ()
@@ -74,17 +77,17 @@ class Claims:
             rows = cursor.execute(sql.claim, (self._worker, kind, priority, admission.size(kind, queued))).fetchall()
             rows.sort()  # RETURNING promises no order; ids are first
         count(cursor, kind, {State.QUEUED: -len(rows), State.RESERVED: len(rows)})
-        return kind, rows
+        return kind, cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
 
 
-def _best(cursor: apsw.Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:
+def _best(cursor: Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:
     """The first head that may run: type, queued of it, id, priority, crashes."""
     for head in cursor.execute(sql.heads).fetchall():
         kind: int = head[0]
         if kind in admission.kinds and not _is_full(cursor, kind, admission.limits.get(kind)):
-            return head  # type: ignore[no-any-return]
+            return head
     return None
 
 
-def _is_full(cursor: apsw.Cursor, kind: int, limit: int | None) -> bool:
+def _is_full(cursor: Cursor, kind: int, limit: int | None) -> bool:
     return limit is not None and cursor.execute(sql.occupied, (kind,)).fetchall()[0][0] >= limit

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 
@@ -26,15 +26,43 @@ BUSY_TIMEOUT_MS = 5000
 _abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
 
 
+class Cursor(Protocol):
+    """What the verbs use of a cursor: rows are tuples of whatever the query selects."""
+
+    connection: apsw.Connection
+
+    def execute(self, statements: str, bindings: Sequence[Any] = ()) -> Cursor:
+        """Run a query; the cursor itself, to fetch from."""
+
+    def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> object:
+        """Run a query for each of many bindings."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows that are left."""
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row."""
+
+
+class Words(Protocol):
+    """Numbers by place, such as a slot's words."""
+
+    def __getitem__(self, at: int, /) -> int:
+        """The number there."""
+
+    def __setitem__(self, at: int, number: int, /) -> None:
+        """Put a number there."""
+
+
 class BusyCount:
     """How many transactions of this process are under way, in a word that others may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._words: MutableSequence[int] = [0]
+        self._words: Words = [0]
         self._at = 0
 
-    def publish(self, words: MutableSequence[int], at: int) -> None:
+    def publish(self, words: Words, at: int) -> None:
         """From now on count in `words[at]`: a word of the worker's slot."""
         self._lock = threading.Lock()
         words[at] = 0
@@ -55,7 +83,9 @@ class Connection:
     `patience_ms` is how long SQLite itself waits for a foreign process's lock before StoreLocked.
     """
 
-    def __init__(self, path: Path, lock: WriteLock | None, patience_ms: int = BUSY_TIMEOUT_MS, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, lock: WriteLock | None, patience_ms: int = BUSY_TIMEOUT_MS, read_only: bool = False
+    ) -> None:
         self.path = path
         self._lock = lock
         self._patience_ms = patience_ms
@@ -68,12 +98,11 @@ class Connection:
     def handle(self) -> apsw.Connection:
         """The open handle of this very process."""
         if self._handle is None or self._pid != os.getpid():
-            self._open()
-        assert self._handle is not None
+            return self._open()
         return self._handle
 
     @contextmanager
-    def writing(self) -> Iterator[apsw.Cursor]:
+    def writing(self) -> Iterator[Cursor]:
         """A write transaction; rolled back when the block raises. Raises StoreError and StoreLocked."""
         with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
             cursor = handle.cursor()
@@ -87,7 +116,7 @@ class Connection:
                 raise
 
     @contextmanager
-    def reading(self) -> Iterator[apsw.Cursor]:
+    def reading(self) -> Iterator[Cursor]:
         """A read transaction: every query in the block sees the same state."""
         with self._turn() as handle, _errors_of(self.path):
             cursor = handle.cursor()
@@ -124,7 +153,9 @@ class Connection:
         turn = self._turns.setdefault(os.getpid(), threading.Lock())
         patience = self._lock.patience_s if self._lock else None
         if not turn.acquire(timeout=-1 if patience is None else patience):
-            raise StoreLocked(f"another thread of this process has used {self.path} for {patience:g} s: try again later")
+            raise StoreLocked(
+                f"another thread of this process has used {self.path} for {patience:g} s: try again later"
+            )
         busy.add(1)
         try:
             yield self.handle
@@ -133,10 +164,11 @@ class Connection:
             turn.release()
 
     def _lock_of_this_process(self) -> WriteLock:
-        assert self._lock is not None, "a read-only connection cannot write"
+        if self._lock is None:
+            raise StoreError(f"{self.path} was opened to be read only")
         return self._lock
 
-    def _open(self) -> None:
+    def _open(self) -> apsw.Connection:
         if self._handle is not None:
             _abandoned.append(self._handle)
         if self._lock is not None:
@@ -146,6 +178,7 @@ class Connection:
         with _errors_of(self.path):
             self._handle = _connect(self.path, self._patience_ms, self._read_only)
         self._pid = os.getpid()
+        return self._handle
 
 
 def check_sqlite() -> None:
@@ -181,7 +214,8 @@ def _create_private(path: Path) -> None:
         except FileExistsError:
             return
         except OSError as error:
-            raise StoreError(f"cannot make the database {path}: {error.strerror}; choose a directory that exists and may be written (persistence.db_path)") from error
+            cure = "choose a directory that exists and may be written (persistence.db_path)"
+            raise StoreError(f"cannot make the database {path}: {error.strerror}; {cure}") from error
 
 
 @contextmanager
@@ -196,11 +230,15 @@ def _errors_of(path: Path) -> Iterator[None]:
     except apsw.NotADBError as error:
         raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
     except apsw.CorruptError as error:
-        raise StoreError(f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover") from error
+        raise StoreError(
+            f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover"
+        ) from error
     except apsw.FullError as error:
         raise StoreError(f"no space is left for {path}: make room, then try again") from error
     except apsw.ReadOnlyError as error:
-        raise StoreError(f"{path} cannot be written: give the agent's user write permission on it and its directory") from error
+        raise StoreError(
+            f"{path} cannot be written: give the agent's user write permission on it and its directory"
+        ) from error
     except apsw.CantOpenError as error:
         raise StoreError(f"{path} cannot be opened: check that its directory exists and may be written") from error
     except apsw.ConstraintError as error:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import apsw
-
 from agent.host import Identity
 from agent.lifecycle import State
-from agent.store.connection import Connection
+from agent.store.connection import Connection, Cursor
 from agent.store.outcomes import count, count_moves, record
 from agent.store.outcomes import sql as claims_sql
 from agent.store.queries import load
@@ -63,7 +61,9 @@ class Custody:
             released = sum(_release(cursor, each.worker, each.after) for each in returns if each.still())
         return CaughtUp(stale, released)
 
-    def bury(self, worker: int, outcomes: Sequence[Outcome], running: Start | None, death: Death, why: str, now: int) -> Burial:
+    def bury(
+        self, worker: int, outcomes: Sequence[Outcome], running: Start | None, death: Death, why: str, now: int
+    ) -> Burial:
         """All that is due after a worker's proven death, in one transaction.
 
         Records what it had finished, rescues (or fails as poison, or cancels) the task whose handler was running,
@@ -86,7 +86,7 @@ class Custody:
         )
 
     def unknown_owners(self) -> list[int]:
-        """Workers that hold tasks though no row tells of them (a restored backup): nobody of ours is alive by that id."""
+        """Workers that hold tasks though no row tells of them (a restored backup): nobody of ours lives by that id."""
         with self._connection.reading() as cursor:
             return [row[0] for row in cursor.execute(sql.unknown_owners).fetchall()]
 
@@ -126,13 +126,13 @@ class Custody:
             return int(cursor.execute(sql.unfinished).fetchall()[0][0])
 
 
-def _release(cursor: apsw.Cursor, worker: int, unbegun_after: int) -> int:
+def _release(cursor: Cursor, worker: int, unbegun_after: int) -> int:
     released = cursor.execute(claims_sql.release, (worker, unbegun_after)).fetchall()
     count_moves(cursor, [row[0] for row in released], State.RESERVED, State.QUEUED)
     return len(released)
 
 
-def _end_running(cursor: apsw.Cursor, running: Start, death: Death, why: str, now: int) -> State | None:
+def _end_running(cursor: Cursor, running: Start, death: Death, why: str, now: int) -> State | None:
     """Move the task whose handler was running, unless its claim has moved on; where it went."""
     held = cursor.execute(sql.holds, (running.task, running.worker, running.claims)).fetchone()
     if held is None:
@@ -156,7 +156,7 @@ def _end_running(cursor: apsw.Cursor, running: Start, death: Death, why: str, no
     return to
 
 
-def _rescue_all(cursor: apsw.Cursor, worker: int, why: str, now: int) -> int:
+def _rescue_all(cursor: Cursor, worker: int, why: str, now: int) -> int:
     """Queue again whatever else is in progress under a dead worker (its slot was lost); the attempts are kept."""
     cursor.execute(sql.keep_lost, (now, why, worker))
     rescued = cursor.execute(sql.rescue_all, (worker,)).fetchall()

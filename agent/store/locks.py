@@ -14,6 +14,7 @@ import struct
 import threading
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
 
@@ -26,7 +27,9 @@ def run_directory(database: Path) -> Path:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make {directory}: {error.strerror}; give the agent a directory it may write") from error
+        raise StoreError(
+            f"cannot make {directory}: {error.strerror}; give the agent a directory it may write"
+        ) from error
     return directory
 
 
@@ -51,7 +54,7 @@ class WriteLock:
     StoreLocked names the holder. Everybody else waits; the supervisor frees the lock from a frozen worker.
     """
 
-    _made: dict[tuple[int, Path], WriteLock] = {}
+    _made: ClassVar[dict[tuple[int, Path], WriteLock]] = {}
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -77,7 +80,9 @@ class WriteLock:
             self._threads.release()
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         fcntl.lockf(self._fd, fcntl.LOCK_UN)
         self._threads.release()
 
@@ -102,8 +107,8 @@ class WriteLock:
                 raise _Rang
 
         signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would mean never
         try:
+            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would mean never
             fcntl.lockf(self._fd, fcntl.LOCK_EX)
             waiting = False
         except _Rang:
@@ -139,7 +144,9 @@ class SupervisorLock:
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            message = f"process {self.holder()} supervises this database already: stop it first, or use another database"
+            message = (
+                f"process {self.holder()} supervises this database already: stop it first, or use another database"
+            )
             raise AlreadySupervised(message) from error
 
     def holder(self) -> int | None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import apsw
-
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
 from agent.lifecycle import LAW
-from agent.store.connection import Connection
+from agent.store.connection import Connection, Cursor
 from agent.store.queries import SQL
 
 APPLICATION_ID = 0x53414E41  # "SANA"
-NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"})
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
+)
 
 
 def steps() -> list[str]:
@@ -52,7 +52,7 @@ def check_version(connection: Connection, latest: int) -> int:
         raise ForeignDatabase(f"{connection.path} belongs to another program: name another file in persistence.db_path")
     if version > latest:
         raise NewerDatabase(
-            f"{connection.path} has schema {version}, this version knows {latest}: upgrade the agent, or restore a backup"
+            f"{connection.path} has schema {version}, this version knows {latest}: upgrade it, or restore a backup"
         )
     return version
 
@@ -61,7 +61,9 @@ def check_place(path: Path) -> None:
     """Refuse places where SQLite's locks do not hold: network file systems and hard links. Raises StoreError."""
     kind = file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
-        raise StoreError(f"{path} is on a network file system ({kind}), whose locks fail: use a local disk (persistence.db_path)")
+        raise StoreError(
+            f"{path} is on a network file system ({kind}), whose locks fail: use a local disk (persistence.db_path)"
+        )
     if path.exists() and path.stat().st_nlink > 1:
         raise StoreError(f"{path} has other names (hard links): locks would not hold; keep one name")
 
@@ -77,7 +79,7 @@ def file_system(directory: Path) -> str:
     return kind
 
 
-def _version(cursor: apsw.Cursor) -> int:
+def _version(cursor: Cursor) -> int:
     return int(cursor.execute("PRAGMA user_version").fetchall()[0][0])
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 
-import apsw
-
 from agent.lifecycle import State
+from agent.store.connection import Cursor
 from agent.store.queries import load
 from agent.task import Outcome
 
@@ -26,12 +25,12 @@ class Recorded(Enum):
     STALE = "stale"  # somebody else owns the task: the outcome is dropped
 
 
-def record(cursor: apsw.Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def record(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Record a worker's outcomes of any type one by one; the stale ones are returned."""
     return [outcome for outcome in outcomes if _record_one(cursor, worker, outcome) is Recorded.STALE]
 
 
-def record_chunk(cursor: apsw.Cursor, worker: int, kind: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def record_chunk(cursor: Cursor, worker: int, kind: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Record a worker's outcomes of one type: the successes in one statement, the rest one by one."""
     short = [outcome for outcome in outcomes if outcome.state == State.SUCCEEDED]
     n = _succeed_chunk(cursor, worker, short) if short else 0
@@ -39,22 +38,24 @@ def record_chunk(cursor: apsw.Cursor, worker: int, kind: int, outcomes: Sequence
         count(cursor, kind, {State.RESERVED: -n, State.SUCCEEDED: n})
     if n == len(outcomes):
         return []
-    return record(cursor, worker, outcomes if n < len(short) else [each for each in outcomes if each.state != State.SUCCEEDED])
+    return record(
+        cursor, worker, outcomes if n < len(short) else [each for each in outcomes if each.state != State.SUCCEEDED]
+    )
 
 
-def count(cursor: apsw.Cursor, kind: int, deltas: dict[State, int]) -> None:
+def count(cursor: Cursor, kind: int, deltas: dict[State, int]) -> None:
     """Add to the counts of a type; IN_PROGRESS is counted with RESERVED."""
     for state, n in deltas.items():
         cursor.execute(sql.count, (State.RESERVED if state is State.IN_PROGRESS else state, kind, n))
 
 
-def count_moves(cursor: apsw.Cursor, kinds: Sequence[int], frm: State, to: State) -> None:
+def count_moves(cursor: Cursor, kinds: Sequence[int], frm: State, to: State) -> None:
     """Add many tasks' moves between two states to the counts: one type a task."""
     for kind, n in Counter(kinds).items():
         count(cursor, kind, {frm: -n, to: n})
 
 
-def _succeed_chunk(cursor: apsw.Cursor, worker: int, outcomes: Sequence[Outcome]) -> int:
+def _succeed_chunk(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> int:
     done = 0
     for start in range(0, len(outcomes), _ROWS[-1]):
         part = outcomes[start : start + _ROWS[-1]]
@@ -74,7 +75,7 @@ def _succeed_rows(n: int) -> str:
     return str(sql.succeed_chunk.format(values=", ".join(["(?, ?, ?, ?, ?)"] * n)))
 
 
-def _record_one(cursor: apsw.Cursor, worker: int, outcome: Outcome) -> Recorded:
+def _record_one(cursor: Cursor, worker: int, outcome: Outcome) -> Recorded:
     row = cursor.execute(sql.standing, (outcome.task,)).fetchone()
     if row is None or row[2:] != (worker, outcome.claims):
         return Recorded.STALE

@@ -75,7 +75,9 @@ class Oversight:
     def ask(self, verb: str, detail: Mapping[str, object], now: int) -> int:
         """Leave a command for the supervisor; its number."""
         with self._connection.writing() as cursor:
-            return int(cursor.execute(sql.ask, (verb, msgspec.json.encode(dict(detail)).decode(), now)).fetchall()[0][0])
+            return int(
+                cursor.execute(sql.ask, (verb, msgspec.json.encode(dict(detail)).decode(), now)).fetchall()[0][0]
+            )
 
     def commands(self) -> list[Command]:
         """Commands that wait, oldest first."""

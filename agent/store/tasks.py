@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import apsw
-
 from agent.errors import Conflict, IdempotencyConflict, NotFound, QueueFull
 from agent.lifecycle import FINISHED, State
 from agent.payload import canonical
-from agent.store.connection import Connection
+from agent.store.connection import Connection, Cursor
 from agent.store.queries import load
 from agent.store.values import Ending, Totals
 from agent.task import Attempt, Enqueued, NewTask, Task
@@ -36,7 +34,9 @@ class Tasks:
             enqueued = _insert(cursor, new, now)
             adds = any(not each.existing for each in enqueued)
             if max_queued and adds and _number(cursor, sql.backlog) > max_queued:
-                raise QueueFull(f"the queue is full: at most {max_queued} tasks may wait (bulk.max_queued); try again later")
+                raise QueueFull(
+                    f"the queue is full: at most {max_queued} tasks may wait (bulk.max_queued); try again later"
+                )
             return enqueued
 
     def find(self, task: int) -> Task:
@@ -114,7 +114,7 @@ class Tasks:
             _count(cursor, kind, {state: -1, State.QUEUED: 1})
 
 
-def _cancel(cursor: apsw.Cursor, task: int, now: int) -> bool:
+def _cancel(cursor: Cursor, task: int, now: int) -> bool:
     state, kind, _ = _where_it_stands(cursor, task)
     if state in FINISHED:
         raise Conflict(f"task {task} is {state.word} already: only an unfinished task can be cancelled")
@@ -125,7 +125,7 @@ def _cancel(cursor: apsw.Cursor, task: int, now: int) -> bool:
     return True
 
 
-def _insert(cursor: apsw.Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
+def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     kinds = {name: type_id(cursor, name) for name in {task.type for task in new}}
     if any(task.key is not None for task in new):
         enqueued = [_insert_one(cursor, task, kinds[task.type], now) for task in new]
@@ -147,7 +147,7 @@ def _row(task: NewTask, kind: int, now: int) -> tuple[Any, ...]:
     return (kind, state, task.priority, task.payload, task.key, task.max_attempts, task.timeout_us, now, due_at)
 
 
-def _insert_all(cursor: apsw.Cursor, rows: list[tuple[Any, ...]]) -> list[Enqueued]:
+def _insert_all(cursor: Cursor, rows: list[tuple[Any, ...]]) -> list[Enqueued]:
     """Insert rows; within a transaction their ids follow one another."""
     if not rows:
         return []
@@ -156,7 +156,7 @@ def _insert_all(cursor: apsw.Cursor, rows: list[tuple[Any, ...]]) -> list[Enqueu
     return [Enqueued(id_, state=row[1]) for id_, row in enumerate(rows, first)]
 
 
-def _insert_one(cursor: apsw.Cursor, task: NewTask, kind: int, now: int) -> Enqueued:
+def _insert_one(cursor: Cursor, task: NewTask, kind: int, now: int) -> Enqueued:
     existing = _existing(cursor, task, kind) if task.key is not None else None
     if existing:
         return existing
@@ -166,13 +166,13 @@ def _insert_one(cursor: apsw.Cursor, task: NewTask, kind: int, now: int) -> Enqu
     return enqueued
 
 
-def _existing(cursor: apsw.Cursor, task: NewTask, kind: int) -> Enqueued | None:
+def _existing(cursor: Cursor, task: NewTask, kind: int) -> Enqueued | None:
     """The task that has the key, if it is unfinished or succeeded. Raises IdempotencyConflict."""
     owner = cursor.execute(sql.key_owner, (task.key,)).fetchone()
     if owner is None:
         return None
     id_, owner_kind, digest, kept_result, state, result = owner
-    if state is None and kept_result is None or state in (State.FAILED, State.CANCELLED):
+    if (state is None and kept_result is None) or state in (State.FAILED, State.CANCELLED):
         return None
     if owner_kind != kind or digest != canonical(task.payload):
         what = "type" if owner_kind != kind else "payload"
@@ -182,13 +182,13 @@ def _existing(cursor: apsw.Cursor, task: NewTask, kind: int) -> Enqueued | None:
     return Enqueued(id_, True, State(state), result)
 
 
-def type_id(cursor: apsw.Cursor, name: str) -> int:
+def type_id(cursor: Cursor, name: str) -> int:
     """The number of a type, made when it is new."""
     known = _type_id(cursor, name)
     return known if known is not None else int(cursor.execute(sql.add_type, (name,)).fetchall()[0][0])
 
 
-def _type_id(cursor: apsw.Cursor, name: str) -> int | None:
+def _type_id(cursor: Cursor, name: str) -> int | None:
     row = cursor.execute(sql.type_id, (name,)).fetchone()
     return row[0] if row else None
 
@@ -203,27 +203,28 @@ def _list_query(state: State | None) -> str:
     return str(sql.list_by_id)
 
 
-def _find(cursor: apsw.Cursor, task: int) -> Task:
+def _find(cursor: Cursor, task: int) -> Task:
     row = cursor.execute(sql.find, (task,)).fetchone() if 0 < task < 1 << 63 else None
     if row is None:
         raise NotFound(f"there is no task {task}")
     ended = tuple(Attempt(*each) for each in cursor.execute(sql.attempts, (task,)).fetchall())
-    id_, name, state, *rest = row
-    return Task(id_, name, State(state), *rest, ended)
+    columns: list[Any] = [*row, ended]
+    columns[2] = State(columns[2])
+    return Task(*columns)
 
 
-def _where_it_stands(cursor: apsw.Cursor, task: int) -> tuple[State, int, str | None]:
+def _where_it_stands(cursor: Cursor, task: int) -> tuple[State, int, str | None]:
     row = cursor.execute(sql.where_it_stands, (task,)).fetchone() if 0 < task < 1 << 63 else None
     if row is None:
         raise NotFound(f"there is no task {task}")
     return State(row[0]), row[1], row[2]
 
 
-def _count(cursor: apsw.Cursor, kind: int, deltas: dict[State, int]) -> None:
+def _count(cursor: Cursor, kind: int, deltas: dict[State, int]) -> None:
     for state, n in deltas.items():
         cursor.execute(sql.count, (state, kind, n))
 
 
-def _number(cursor: apsw.Cursor, query: str) -> Any:
+def _number(cursor: Cursor, query: str) -> Any:
     row = cursor.execute(query).fetchone()
     return row[0] if row else None

@@ -11,7 +11,7 @@ import apsw
 
 from agent.clock import SECOND
 from agent.lifecycle import State
-from agent.store.connection import Connection
+from agent.store.connection import Connection, Cursor
 from agent.store.outcomes import sql as claims_sql
 from agent.store.queries import load
 from agent.store.values import Pruned
@@ -67,7 +67,7 @@ class Upkeep:
             cursor.execute(sql.set_mark, (name, value))
 
     def checkpoint(self, finish: bool) -> tuple[int, int]:
-        """Copy the log into the database; (frames in the log, frames copied). `finish`: under the write lock, to the end."""
+        """Copy the log into the database, `finish`: under the write lock, to the end; (frames, frames copied)."""
         if finish:
             with self._connection.excluding_writers() as handle:
                 return _checkpoint(handle)
@@ -82,12 +82,12 @@ def _checkpoint(handle: apsw.Connection) -> tuple[int, int]:
     return handle.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
 
-def _mark(cursor: apsw.Cursor, name: str) -> int:
+def _mark(cursor: Cursor, name: str) -> int:
     row = cursor.execute(sql.mark, (name,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def _drop(cursor: apsw.Cursor, task: int, state: State, finished_at: int, key: str | None) -> None:
+def _drop(cursor: Cursor, task: int, state: State, finished_at: int, key: str | None) -> None:
     if key is not None and state is State.SUCCEEDED:
         cursor.execute(sql.keep_result, (task, finished_at, key))
     elif key is not None:
@@ -96,12 +96,12 @@ def _drop(cursor: apsw.Cursor, task: int, state: State, finished_at: int, key: s
     cursor.execute(sql.drop_task, (task,))
 
 
-def _uncount(cursor: apsw.Cursor, kinds: list[int], state: State) -> None:
+def _uncount(cursor: Cursor, kinds: list[int], state: State) -> None:
     for kind in set(kinds):
         cursor.execute(claims_sql.count, (state, kind, -kinds.count(kind)))
 
 
-def _move_mark(cursor: apsw.Cursor, old: list[tuple[int, ...]], at_the_end: bool, now: int) -> None:
+def _move_mark(cursor: Cursor, old: list[tuple[int, ...]], at_the_end: bool, now: int) -> None:
     """Go on behind the last old row; once an hour, when the walk has reached the young ones, start anew."""
     if old:
         cursor.execute(sql.set_mark, ("pruned", old[-1][0]))

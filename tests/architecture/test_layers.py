@@ -19,10 +19,14 @@ LAYERS = (  # from top to bottom
     ("supervisor",),
     ("workers",),
     ("agent.cli", "agent.dashboard"),
+    ("agent.client", "agent.steering"),
+    ("agent.standings",),
     ("agent.governance", "agent.escalation", "agent.telemetry", "agent.maintenance"),
     ("agent.store",),
-    ("agent.config", "agent.handlers", "agent.payload", "agent.retry", "agent.host"),
-    ("agent.errors", "agent.lifecycle", "agent.task", "agent.clock"),
+    ("agent.api", "agent.config", "agent.loader", "agent.requests"),
+    ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
+    ("agent.outbox", "agent.task", "agent.duration"),
+    ("agent.errors", "agent.lifecycle", "agent.clock"),
 )
 OURS = ("enhanced_automation_agent", "supervisor", "workers", "agent")
 

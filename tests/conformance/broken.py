@@ -213,16 +213,12 @@ def broken_by(fault: Broken) -> Iterator[None]:
     outcomes._succeed_rows.cache_clear()
 
 
-def complaints(backend: Backend, directory: Path) -> dict[str, str]:
-    """What the checks find wrong with a store, by check; each gets a store of its own."""
-    found = {}
-    for name, check in CHECKS.items():
-        place = directory / name
-        place.mkdir()
-        try:
-            scene = Scene(backend, place)
-            check(scene)
-            scene.close()
-        except (AssertionError, AgentError, pytest.fail.Exception) as error:
-            found[name] = repr(error)
-    return found
+def complaint(backend: Backend, place: Path, check: Check) -> str | None:
+    """What a check finds wrong with a new store."""
+    try:
+        scene = Scene(backend, place)
+        check(scene)
+        scene.close()
+    except (AssertionError, AgentError, pytest.fail.Exception) as error:
+        return repr(error)
+    return None

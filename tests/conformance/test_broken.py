@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.backends import BACKENDS
-from tests.conformance.broken import BROKEN, Broken, broken_by, complaints
+from tests.conformance.broken import BROKEN, CHECKS, Broken, broken_by, complaint
+
+SQLITE = BACKENDS["sqlite"]
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN.keys())
 def test_the_suite_finds_the_fault_of_a_broken_store(fault: Broken, tmp_path: Path) -> None:
     with broken_by(fault):
-        assert fault.found_by in complaints(BACKENDS["sqlite"], tmp_path)
+        assert complaint(SQLITE, tmp_path, CHECKS[fault.found_by]) is not None
 
 
-def test_the_suite_finds_no_fault_in_a_sound_store(tmp_path: Path) -> None:
-    assert complaints(BACKENDS["sqlite"], tmp_path) == {}
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_suite_finds_no_fault_in_a_sound_store(name: str, tmp_path: Path) -> None:
+    assert complaint(SQLITE, tmp_path, CHECKS[name]) is None

@@ -57,7 +57,7 @@ WHERE state < 3 AND state = ?1 AND (?2 IS NULL OR type = ?2)
 ORDER BY id DESC LIMIT ?3
 
 -- name: list_held
-SELECT id FROM task
+SELECT id FROM task INDEXED BY held
 WHERE state BETWEEN 4 AND 5 AND state = ?1 AND (?2 IS NULL OR type = ?2)
 ORDER BY id DESC LIMIT ?3
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,15 @@ def _obey(boot: Report, _registry: Registry, control: socket.socket) -> int:
     return int(boot.get("code", 0))
 
 
+def _open_files(pid: int) -> list[str]:
+    """What the descriptors of a process lead to."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # it was open only to list the others
+            found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return sorted(found)
+
+
 # Born and buried
 
 
@@ -232,8 +242,7 @@ def test_many_workers_are_born_and_buried_without_a_descriptor_left(start: Calla
     harness = start(_obey)
     harness.fork(code=0)
     harness.report("exited")
-    descriptors = Path(f"/proc/{harness.server.pid}/fd")
-    before = sorted(os.readlink(path) for path in descriptors.iterdir())
+    before = _open_files(harness.server.pid)
     for _ in range(20):
         asked = [harness.ask_for(code=n) for n in range(10)]
         ends: dict[int, int] = {}
@@ -246,7 +255,7 @@ def test_many_workers_are_born_and_buried_without_a_descriptor_left(start: Calla
             if message["op"] == "exited":
                 ends[message["worker"]] = message["status"]
         assert ends == {worker.number: n for n, worker in enumerate(asked)}
-    assert sorted(os.readlink(path) for path in descriptors.iterdir()) == before
+    assert _open_files(harness.server.pid) == before
     children = Path(f"/proc/{harness.server.pid}/task/{harness.server.pid}/children").read_text()
     assert children == "", "all are reaped"
 
@@ -272,10 +281,11 @@ def test_a_worker_dies_with_the_processes_that_its_handler_started(start: Callab
 def test_no_room_for_another_process_is_reported_and_survived(
     start_fresh: Callable[[], Harness], tmp_path: Path
 ) -> None:
-    (tmp_path / "handlers.py").write_text(
+    (tmp_path / "mains.py").write_text(
         "import os, resource\n"
         "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"  # no such limit binds root
+        f"{FRESH_MAIN}"
     )
     harness = start_fresh()
     harness.report("types")
@@ -371,8 +381,7 @@ def test_a_worker_holds_no_descriptor_of_the_fork_server(start: Callable[..., Ha
         return 0
 
     def sockets_and_pipes(pid: int) -> set[str]:
-        links = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
-        return {link for link in links if link.startswith(("socket:", "pipe:"))}
+        return {link for link in _open_files(pid) if link.startswith(("socket:", "pipe:"))}
 
     of_the_user = sockets_and_pipes(os.getpid())
     harness = start(main)
@@ -669,11 +678,13 @@ print(server.channel.receive_wait()[0]["status"], server.stop(10))
 def test_what_the_user_printed_before_is_not_printed_again(tmp_path: Path) -> None:
     program = """
 from agent.handlers import Registry
+from workers.channel import Channel
 from workers.fork_client import ForkServer
 print("said once")
 server = ForkServer.start_forked(Registry(), lambda *_: 0)
 server.channel.receive_wait()
-server.fork(1, {}, [0, 2])
+ours, theirs = Channel.pair()
+server.fork(1, {}, [theirs.fileno(), 2])
 server.channel.receive_wait()
 server.channel.receive_wait()
 server.stop(10)

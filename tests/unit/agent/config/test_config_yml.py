@@ -8,7 +8,7 @@ import pytest
 
 from agent.config import Config, flat, load, readers
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[4]
 SHIPPED = CHECKOUT / "config.yml"
 LINES = SHIPPED.read_text("utf-8").splitlines()
 SPECIFICATION = {

@@ -1,6 +1,6 @@
-"""The configuration: `config.yml`, `SANAAGENT_*` and the command line become one frozen `Config`.
+"""Every key of the configuration, and how a `Config` is put together from file, environment and command line.
 
-Each field below is declared once: its type, how it is read (a reader of `config_values`) and its built-in default.
+Each field below is declared once: its type, how it is read (a reader of `config.values`) and its built-in default.
 `load` reports all mistakes at once, each with file:line:column or the name of the variable.
 """
 
@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args, get_t
 
 import msgspec
 
-from agent.config_checks import review_warnings, rule_mistakes
-from agent.config_file import Document, MalformedFile, Mistake, Place, read_document
-from agent.config_sources import Source, from_environment, from_file, from_overrides, rooted
-from agent.config_values import (
+from agent.config.checks import review_warnings, rule_mistakes
+from agent.config.file import Document, MalformedFile, Mistake, Place, read_document
+from agent.config.sources import Source, from_environment, from_file, from_overrides, rooted
+from agent.config.values import (
     MASK,
     Choice,
     Handlers,

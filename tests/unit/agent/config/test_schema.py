@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.config import Bulk, Config, Escalation, dump, flat, load, readers, reloadable_changes
-from agent.config_sources import variable
+from agent.config.sources import variable
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.config_file import Document, Mistake, Place
-from agent.config_values import shown
+from agent.config.file import Document, Mistake, Place
+from agent.config.values import shown
 from agent.errors import ConfigError
 
 PREFIX = "SANAAGENT_"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from agent.config_values import MASK, shown
+from agent.config.values import MASK, shown
 
 Broken = tuple[tuple[str, ...], str]
 

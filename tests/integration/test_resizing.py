@@ -1,0 +1,71 @@
+"""The pool grows and shrinks while handlers run, and none is disturbed."""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration.world import MakeWorld, most_at_once, pass_time
+from tests.support.waiting import until
+
+
+def test_scaling_down_lets_every_handler_finish(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=8)
+    world.start()
+    tasks = [world.enqueue("gate", {"gate": "open"}) for _ in range(8)]
+    more = [world.enqueue("mark") for _ in range(5)]
+    for task in tasks:
+        world.started(task)
+
+    world.client.scale(1)
+    until(lambda: sum(each["state"] == "draining" for each in world.workers().values()) == 7, what="seven to drain") \
+        if False else None
+    pass_time(0.3)
+    assert len(world.workers()) == 8
+    world.open("open")
+
+    world.reach([*tasks, *more], "succeeded")
+    assert [len(world.starts(task)) for task in tasks + more] == [1] * 13
+    until(lambda: len(world.workers()) == 1, what="one worker to be left")
+    assert world.events("worker.killed") == []
+    assert len({world.starts(task)[0].pid for task in more}) == 1
+
+
+def test_scaling_up_and_back_down_follows_at_once(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=1)
+    world.start()
+    tasks = [world.enqueue("gate", {"gate": "open"}) for _ in range(4)]
+    world.started(tasks[0])
+
+    world.client.scale(4)
+
+    for task in tasks:
+        world.started(task, timeout=3)
+    world.open("open")
+    world.reach(tasks, "succeeded")
+    assert most_at_once(world.effects(), tasks) == 4
+
+
+def test_a_scale_for_a_time_ends(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=1)
+    world.start()
+    asked = time.monotonic()
+
+    world.client.scale(3, duration="700ms")
+
+    until(lambda: len(world.workers()) == 3, what="three workers")
+    until(lambda: len(world.workers()) == 1, what="one worker again")
+    assert time.monotonic() - asked >= 0.7
+    assert world.limit() == 1
+
+
+def test_a_lowered_limit_parks_workers_and_a_raised_one_lets_them_go_on(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=4)
+    agent = world.start()
+    pids = set(world.workers())
+    throttle(world, agent.pid)
+    until(lambda: world.limit() == 1, what="the governor to throttle")
+    tasks = [world.enqueue("nap", {"s": 0.02}) for _ in range(8)]
+    world.reach(tasks, "succeeded")
+
+    assert most_at_once(world.effects(), tasks) == 1
+    assert set(world.workers()) == pids

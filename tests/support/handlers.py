@@ -1,0 +1,192 @@
+"""The handlers of the integration tests: copied beside a test's database, loaded there as `handlers.py`.
+
+What a handler did stands in the file `effects`, a line each: `word task attempt pid monotonic`, where the word is start
+or end, and for `child` the pid is that of the process it started.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from enhanced_automation_agent import Fail, RetryAfter, current_attempt, handler
+
+HERE = Path(__file__).resolve().parent
+Payload = dict[str, Any]
+
+
+def effect(word: str, pid: int | None = None) -> None:
+    """Appends a line in one write: so it is there, whole, whatever happens to the process next."""
+    info = current_attempt()
+    line = f"{word} {info.task_id} {info.attempt} {pid or os.getpid()} {time.monotonic():.6f}\n"
+    descriptor = os.open(HERE / "effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+@handler("noop")
+def noop(payload: Payload) -> Payload:
+    """Nothing, at once."""
+    return payload
+
+
+@handler("mark")
+def mark(payload: Payload) -> Payload:
+    """As short as can be, but leaves its effects."""
+    effect("start")
+    effect("end")
+    return {}
+
+
+@handler("nap")
+def nap(payload: Payload) -> Payload:
+    """Takes `s` seconds."""
+    effect("start")
+    time.sleep(payload["s"])
+    effect("end")
+    return {"attempt": current_attempt().attempt}
+
+
+handler("limited", max_concurrent=2)(nap)
+handler("alone", max_concurrent=1)(nap)
+handler("hasty", timeout="300ms", max_attempts=2)(nap)
+
+
+@handler("gate")
+def gate(payload: Payload) -> Payload:
+    """Waits until the file `gate` is there; with `first`, only in the first attempt."""
+    effect("start")
+    while not (HERE / payload["gate"]).exists() and not (payload.get("first") and current_attempt().attempt > 1):
+        time.sleep(0.002)
+    effect("end")
+    return {"attempt": current_attempt().attempt}
+
+
+@handler("spin")
+def spin(payload: Payload) -> Payload:
+    """Burns a processor for `s` seconds."""
+    effect("start")
+    until = time.monotonic() + payload["s"]
+    while time.monotonic() < until:
+        pass
+    effect("end")
+    return {}
+
+
+@handler("parent")
+def parent(payload: Payload) -> Payload:
+    """Starts a process, in a process group of its own if asked to, and waits for it."""
+    effect("start")
+    child = subprocess.Popen(["sleep", "600"], process_group=0 if payload.get("own_group") else None)
+    effect("child", child.pid)
+    child.wait()
+    effect("end")
+    return {}
+
+
+@handler("stubborn")
+def stubborn(payload: Payload) -> Payload:
+    """Cannot be asked to stop."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    effect("start")
+    while True:
+        time.sleep(0.05)
+
+
+@handler("gil")
+def gil(payload: Payload) -> Payload:
+    """Holds the interpreter's lock for `s` seconds, in C."""
+    effect("start")
+    ctypes.PyDLL(None).usleep(int(payload["s"] * 1e6))
+    effect("end")
+    return {}
+
+
+@handler("crash")
+def crash(payload: Payload) -> Payload:
+    """Ends its process, in every attempt but those after the `times`th."""
+    effect("start")
+    if current_attempt().attempt <= payload.get("times", 1000):
+        match payload["how"]:
+            case "exit":
+                os._exit(3)
+            case "segfault":
+                ctypes.string_at(0)
+            case "abort":
+                os.abort()
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+    effect("end")
+    return {"attempt": current_attempt().attempt}
+
+
+@handler("fails")
+def fails(payload: Payload) -> Payload:
+    """Raises in the first `times` attempts (left out: in all)."""
+    effect("start")
+    if current_attempt().attempt <= payload.get("times", 1000):
+        raise ValueError(payload.get("text", "no luck"))
+    return {"attempt": current_attempt().attempt}
+
+
+@handler("hopeless")
+def hopeless(payload: Payload) -> Payload:
+    """Says that there is no use in trying again."""
+    effect("start")
+    raise Fail("the account is closed")
+
+
+@handler("later")
+def later(payload: Payload) -> Payload:
+    """Asks for another attempt in `s` seconds, once."""
+    effect("start")
+    if current_attempt().attempt == 1:
+        raise RetryAfter(payload["s"])
+    return {}
+
+
+@handler("picky", retry_on=ConnectionError)
+def picky(payload: Payload) -> Payload:
+    """Raises what is worth another attempt, or what is not."""
+    effect("start")
+    raise ConnectionResetError("hung up") if payload["worth_it"] else KeyError("missing")
+
+
+@handler("talk")
+def talk(payload: Payload) -> Payload:
+    """Prints, and lets a shell print."""
+    print("said by python")
+    os.system("echo said by a shell; echo complained by a shell >&2")
+    return {}
+
+
+@handler("flood")
+def flood(payload: Payload) -> Payload:
+    """Prints `megabytes` of lines."""
+    line = "x" * 999
+    for _ in range(payload["megabytes"] * 1000):
+        print(line)
+    return {}
+
+
+_kept: list[bytearray] = []
+
+
+@handler("hoard")
+def hoard(payload: Payload) -> Payload:
+    """Never gives back `megabytes` of memory."""
+    effect("start")
+    _kept.append(bytearray(os.urandom(1) * (payload["megabytes"] * 1_000_000)))
+    return {}
+
+
+@handler("hook")
+def hook(payload: Payload) -> Payload:
+    """Says in which process it ran."""
+    effect("start")
+    return {"pid": os.getpid()}

@@ -1,0 +1,223 @@
+"""A database is made, upgraded with a backup, or refused; and its schema holds the law against any statement."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+import pytest
+
+from agent.errors import ForeignDatabase, NewerDatabase, StoreError
+from agent.lifecycle import State, is_legal
+from agent.store import migrations, open_store
+from agent.store.connection import Connection
+from agent.store.sqlite import SqliteStore
+from agent.task import NewTask
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> SqliteStore:
+    return open_store(path)
+
+
+def one(path: Path, query: str) -> object:
+    """The first value that a query gives."""
+    connection = Connection(path, None, read_only=True)
+    try:
+        return connection.handle.execute(query).fetchall()[0][0]
+    finally:
+        connection.close()
+
+
+def test_a_new_database_is_ours_of_this_version_and_private(store: SqliteStore, path: Path) -> None:
+    assert one(path, "PRAGMA user_version") == len(migrations.steps())
+    assert one(path, "PRAGMA application_id") == migrations.APPLICATION_ID
+    assert one(path, "PRAGMA journal_mode") == "wal"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not list(path.parent.glob("*before-schema*"))
+
+
+def test_opening_again_changes_nothing(store: SqliteStore, path: Path) -> None:
+    (enqueued,) = store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    schema = one(path, "SELECT group_concat(sql) FROM sqlite_schema")
+    store.close()
+
+    assert open_store(path).tasks.find(enqueued.id).type == "demo"
+    assert one(path, "SELECT group_concat(sql) FROM sqlite_schema") == schema
+
+
+def test_an_older_database_is_upgraded_after_a_backup(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (enqueued,) = store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    store.close()
+    steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT"]
+    monkeypatch.setattr(migrations, "steps", lambda: steps)
+
+    assert open_store(path).tasks.find(enqueued.id).type == "demo"
+
+    backup = path.with_name(f"state.db.before-schema-{len(steps)}")
+    assert one(path, "PRAGMA user_version") == len(steps)
+    assert one(path, "SELECT count(*) FROM added") == 0
+    assert one(backup, "PRAGMA user_version") == len(steps) - 1
+    assert one(backup, "SELECT count(*) FROM task") == 1
+    assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.close()
+    steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT; INSERT INTO admission VALUES (2, 1, 1, 1, 1)"]
+    monkeypatch.setattr(migrations, "steps", lambda: steps)
+    with pytest.raises(StoreError):
+        open_store(path)
+
+    assert one(path, "PRAGMA user_version") == len(steps) - 1
+    assert one(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'added'") == 0
+
+
+def make(path: Path, script: str) -> None:
+    """A database that somebody else has made."""
+    handle = apsw.Connection(str(path))
+    handle.execute(script)
+    handle.close()
+
+
+def test_a_newer_database_is_refused_untouched(store: SqliteStore, path: Path) -> None:
+    store.close()
+    make(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+
+    with pytest.raises(NewerDatabase, match=r"schema 99.*upgrade the agent, or restore a backup"):
+        open_store(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    make(path, "CREATE TABLE theirs (n)")
+
+    with pytest.raises(ForeignDatabase, match="belongs to another program"):
+        open_store(path)
+    assert one(path, "SELECT count(*) FROM sqlite_schema") == 1
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_text("a letter to a friend\n" * 100)
+
+    with pytest.raises(ForeignDatabase, match="not an SQLite database"):
+        open_store(path)
+    assert path.read_text().startswith("a letter to a friend")
+
+
+def test_an_empty_file_becomes_a_database(path: Path) -> None:
+    path.touch()
+
+    assert open_store(path).tasks.list(None, None, 1) == []
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no directory .*/missing .*persistence\.db_path"):
+        open_store(tmp_path / "missing" / "state.db")
+
+
+def test_a_database_with_two_names_is_refused(store: SqliteStore, path: Path) -> None:
+    store.close()
+    os.link(path, path.with_name("second.db"))
+
+    with pytest.raises(StoreError, match="hard links"):
+        open_store(path)
+
+
+def test_a_symbolic_link_leads_to_the_same_database(store: SqliteStore, path: Path) -> None:
+    store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+
+    other = open_store(link)
+    assert other.path == store.path
+    assert other.tasks.totals().states[State.QUEUED] == 1
+
+
+def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "file_system", lambda directory: "nfs4")
+
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\)"):
+        open_store(path)
+
+
+@pytest.mark.parametrize(("place", "kind"), [("/proc/self", "proc"), ("/proc", "proc")])
+def test_the_file_system_of_a_directory_is_known(place: str, kind: str) -> None:
+    assert migrations.file_system(Path(place)) == kind
+
+
+# -- The law in the schema
+
+
+def insert(handle: apsw.Connection, state: State) -> int:
+    """A task in a state, past every verb."""
+    handle.execute(
+        "INSERT INTO task (type, state, priority, worker, created_at, due_at, started_at, finished_at, payload, result)"
+        " VALUES (1, ?, 0, 7, 1, 1, 1, ?, '{}', ?)",
+        (state, *_as_its_row_needs(state)),
+    )
+    return handle.last_insert_rowid()
+
+
+def move(handle: apsw.Connection, task: int, to: State) -> None:
+    """Raw SQL that gives a task another state, and all that the row of such a one needs."""
+    query = "UPDATE task SET state = ?, finished_at = ?, result = ? WHERE id = ?"
+    handle.execute(query, (to, *_as_its_row_needs(to), task))
+
+
+def _as_its_row_needs(state: State) -> tuple[int | None, str | None]:
+    return (5 if state > State.IN_PROGRESS else None, "{}" if state is State.SUCCEEDED else None)
+
+
+def test_the_schema_refuses_every_illegal_move_and_no_legal_one(store: SqliteStore) -> None:
+    handle = store._connection.handle
+    for frm in State:
+        for to in State:
+            task = insert(handle, frm)
+            if frm is to or is_legal(frm, to):
+                move(handle, task, to)
+                continue
+            with pytest.raises(apsw.ConstraintError, match="illegal move of a task"):
+                move(handle, task, to)
+            assert handle.execute("SELECT state FROM task WHERE id = ?", (task,)).fetchall() == [(frm,)]
+
+
+BREACHES = {
+    "no such state": (State.QUEUED, "UPDATE task SET state = 9 WHERE id = ?"),
+    "finished at no time": (State.QUEUED, "UPDATE task SET state = 8 WHERE id = ?"),
+    "finished while it waits": (State.QUEUED, "UPDATE task SET finished_at = 1 WHERE id = ?"),
+    "succeeded without a result": (State.RESERVED, "UPDATE task SET state = 6, finished_at = 1 WHERE id = ?"),
+    "held by nobody": (State.RESERVED, "UPDATE task SET worker = NULL WHERE id = ?"),
+    "begun at no time": (State.IN_PROGRESS, "UPDATE task SET started_at = NULL WHERE id = ?"),
+    "a result of a failure": (State.FAILED, "UPDATE task SET result = '1' WHERE id = ?"),
+    "a text as a number": (State.QUEUED, "UPDATE task SET priority = 'high' WHERE id = ?"),
+}
+
+
+@pytest.mark.parametrize(("state", "breach"), BREACHES.values(), ids=BREACHES.keys())
+def test_the_schema_refuses_a_row_that_cannot_be(store: SqliteStore, state: State, breach: str) -> None:
+    handle = store._connection.handle
+    task = insert(handle, state)
+
+    with pytest.raises(apsw.ConstraintError):
+        handle.execute(breach, (task,))
+
+
+def test_the_view_spells_states_as_the_lifecycle_does(store: SqliteStore) -> None:
+    handle = store._connection.handle
+    handle.execute("INSERT INTO type (id, name) VALUES (1, 'demo')")
+    for state in State:
+        insert(handle, state)
+
+    assert [row[0] for row in handle.execute("SELECT state FROM tasks ORDER BY id")] == [state.word for state in State]
