@@ -20,7 +20,7 @@ from agent.config import Loaded
 from agent.errors import AgentError, HandlersError, StoreError, TryLater, Unavailable
 from agent.governance.decision import Decision, Paused
 from agent.steering.configured import governor_settings
-from agent.steering.governing import PoolView, reopens
+from agent.steering.governing import reopens
 from agent.steering.standing import EVERYTHING
 from agent.store.locks import WriteLock
 from agent.systemd import Notifier
@@ -33,9 +33,9 @@ from workers.recovery import recover
 from workers.signals import SignalInbox
 from workers.timetable import Timetable, WallClock
 
-TICK_NS = 10_000_000  # only while somebody is at work
-GLANCE_NS = 1_000_000_000  # the safety net behind the doorbell
-TROUBLE_NS = 500_000_000
+TICK_S = 0.010  # only while somebody is at work
+GLANCE_S = 1.0  # the safety net behind the doorbell
+TROUBLE_S = 0.5
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
 SUSPENSION = 24 * 3600 * SECOND  # of retention, after the clock was set
 INTERRUPTED = 130
@@ -82,11 +82,12 @@ class Supervisor:
         self._signals = signals
         self._clock = parts.clock
         self._notifier = Notifier()
-        self._timetable = Timetable()
-        self._stop_by_ns: int | None = None
+        self._timetable = Timetable(self._clock)
+        self._is_stopping = False
         self._exit_code = 0
         self._reopened = 0  # the admission's version since it last opened
         self._data_version = 0
+        self._types: dict[str, dict[str, int | None]] = {}
         self._knows_types = False
         self._is_degraded = False
         self._ended = {"ok": 0, "errors": 0}
@@ -94,19 +95,20 @@ class Supervisor:
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, lambda: None)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
-        for duty in ("sample", "glance", "watchdog"):
-            self._timetable.at(duty, self._clock.monotonic())
-        self._timetable.at("summary", self._in(parts.config.telemetry.log_interval_s))
+        self._timetable.now("sample", "glance")
+        if self._notifier.watchdog_s:
+            self._timetable.now("watchdog")
+        self._timetable.after("summary", parts.config.telemetry.log_interval_s)
         log("supervisor.started", pid=os.getpid(), database=str(parts.store.path))
 
     def run(self) -> int:
         """The loop, until there is nothing more to do."""
         while not self._is_over():
-            self._hear(self._timetable.wait_s(self._clock.monotonic()))
-            self._obey_signals()
             try:
+                self._hear(self._timetable.wait_s())
+                self._obey_signals()
                 self._look_after_workers(self._clock.monotonic())
-                self._do_what_is_due(self._clock.monotonic())
+                self._do_what_is_due()
             except (StoreError, TryLater) as error:
                 self._bear_with(error)
             else:
@@ -134,7 +136,7 @@ class Supervisor:
 
     def _on_ring(self) -> None:
         if self._parts.doorbell.drain():
-            self._timetable.by("look", self._clock.monotonic())
+            self._timetable.now("look")
 
     def _on_fork_server(self) -> None:
         self._fork_server.channel.flush()
@@ -142,7 +144,8 @@ class Supervisor:
             while (received := self._fork_server.receive()) is not None:
                 message, descriptors = received
                 if message["op"] == "types":
-                    self._on_types(message)
+                    self._types = message["types"]
+                    self._timetable.now("announce")
                 elif message["op"] == "import_error":
                     raise HandlersError(message["text"])
                 else:
@@ -150,24 +153,24 @@ class Supervisor:
         except PeerGone:
             self._on_fork_server_lost()
 
-    def _on_types(self, message: dict[str, dict[str, dict[str, int | None]]]) -> None:
-        options = message["types"]
-        self._parts.undertaker.max_attempts = {name: each["max_attempts"] for name, each in options.items()}
+    def _announce(self) -> None:
+        """The fork server has told which types have handlers: now there is something to run."""
+        self._parts.undertaker.max_attempts = {name: each["max_attempts"] for name, each in self._types.items()}
         self._parts.store.custody.announce(self._parts.undertaker.max_attempts)
         self._knows_types = True
-        log("handlers.loaded", types=sorted(options))
+        log("handlers.loaded", types=sorted(self._types))
         for type_, waiting in self._parts.store.custody.unhandled().items():
             log("handlers.missing_type", type=type_, waiting=waiting)
         self._notifier.tell(READY=1, STATUS="running")
         self._order()
-        self._timetable.by("look", self._clock.monotonic())
+        self._timetable.now("look")
 
     def _on_fork_server_lost(self) -> None:
         self._selector.unregister(self._fork_server)
         code = self._fork_server.stop(LAST_WORDS_S)
         log("fork_server.lost", pid=self._fork_server.pid, status=code)
         self._pool.lose_all()
-        if not self._plan.restarts and self._stop_by_ns is None:
+        if not self._plan.restarts and not self._is_stopping:
             raise Unavailable("the fork server died, and with it this program's handlers: start the program again")
         self._fork_server = self._plan.start()
         self._pool.follow(self._fork_server)
@@ -177,16 +180,16 @@ class Supervisor:
 
     def _obey_signals(self) -> None:
         for number in self._signals.take():
-            if number == signal.SIGHUP:
-                self._reload()
+            if number == signal.SIGHUP and reload(self._parts, self._plan.reload):
+                self._order()
             elif number in (signal.SIGINT, signal.SIGTERM):
-                self._stop(is_forced=self._stop_by_ns is not None)
+                self._stop(is_forced=self._is_stopping)
 
     def _stop(self, is_forced: bool) -> None:
         """Drain; or, when asked a second time, end at once."""
         grace_s = 0.0 if is_forced else self._parts.config.bulk.drain_grace_s
-        self._stop_by_ns = self._in(grace_s)
-        self._timetable.at("force", self._stop_by_ns)
+        self._is_stopping = True
+        self._timetable.after("force", grace_s)
         if is_forced:
             self._exit_code = INTERRUPTED
             return
@@ -194,50 +197,52 @@ class Supervisor:
         log("supervisor.draining", grace_s=grace_s, inflight=self._pool.inflight())
         self._pool.drain()
 
-    def _reload(self) -> None:
-        if reload(self._parts, self._plan.reload):
-            self._order()
-
     # -- Duties
 
     def _look_after_workers(self, now_ns: int) -> None:
         self._pool.enrol()
         if self._pool.bury_dead():
-            self._timetable.by("look", now_ns)
+            self._timetable.now("look")
         self._pool.fill(now_ns)
-        if self._timetable.is_due("tick", now_ns) and (self._pool.tick(now_ns) or self._parts.commands.has_open):
-            self._timetable.by("look", now_ns)
-        if self._timetable.is_due("force", now_ns):
+        if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
+            self._timetable.now("look")
+        if self._timetable.is_due("force"):
             self._pool.kill_all()
-            self._timetable.at("give up", self._in(LAST_WORDS_S))
+            self._timetable.after("give up", LAST_WORDS_S)
         if self._pool.is_at_work:
-            self._timetable.by("tick", now_ns + TICK_NS)
+            self._timetable.after("tick", TICK_S)
+        elif self._drains and self._pool.has_come_to_rest():
+            self._timetable.now("look")
         if self._pool.next_due is not None:
-            self._timetable.by("look", self._at_wall(self._pool.next_due))
+            self._timetable.at_wall("look", self._pool.next_due)
             self._pool.next_due = None
-        self._timetable.at("birth", self._pool.birth_due_ns())
+        self._timetable.is_due("birth")  # `fill` has looked
+        if (birth_due_ns := self._pool.birth_due_ns(now_ns)) is not None:
+            self._timetable.at("birth", birth_due_ns)
 
-    def _do_what_is_due(self, now_ns: int) -> None:
-        if self._timetable.is_due("glance", now_ns):
+    def _do_what_is_due(self) -> None:
+        if self._timetable.is_due("announce"):
+            self._announce()
+        if self._timetable.is_due("glance"):
             self._glance()
-        if self._timetable.is_due("look", now_ns):
+        if self._timetable.is_due("look"):
             self._look()
-        if self._timetable.is_due("sample", now_ns):
-            self._timetable.at("sample", self._in(self._parts.config.telemetry.sample_interval_s))
-            self._sample(now_ns)
-        if self._timetable.is_due("summary", now_ns):
-            self._timetable.at("summary", self._in(self._parts.config.telemetry.log_interval_s))
+        if self._timetable.is_due("sample"):
+            self._timetable.after("sample", self._parts.config.telemetry.sample_interval_s)
+            self._sample()
+        if self._timetable.is_due("summary"):
+            self._timetable.after("summary", self._parts.config.telemetry.log_interval_s)
             self._summarize()
-        if self._notifier.watchdog_s and self._timetable.is_due("watchdog", now_ns) and not self._is_degraded:
-            self._timetable.at("watchdog", self._in(self._notifier.watchdog_s))
-            self._notifier.tell(WATCHDOG=1)
+        if self._timetable.is_due("watchdog"):
+            self._timetable.after("watchdog", self._notifier.watchdog_s)
+            self._notifier.tell(WATCHDOG=1)  # a database that refuses is known and told: the loop itself is well
 
     def _glance(self) -> None:
         """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
-        self._timetable.at("glance", self._clock.monotonic() + GLANCE_NS)
+        self._timetable.after("glance", GLANCE_S)
         seen, self._data_version = self._data_version, self._parts.store.data_version()
         if seen != self._data_version:
-            self._timetable.by("look", self._clock.monotonic())
+            self._timetable.now("look")
         self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic())
 
     def _look(self) -> None:
@@ -245,24 +250,25 @@ class Supervisor:
         if self._parts.commands.obey() | self._parts.standing.end_what_is_over():
             self._order()
         if self._parts.commands.has_open:
-            self._timetable.by("tick", self._clock.monotonic() + TICK_NS)
+            self._timetable.after("tick", TICK_S)
         _, next_due = self._parts.store.custody.promote(self._clock.now())
-        self._timetable.by("look", min(self._at_wall(next_due), self._at_wall(self._parts.standing.next_end())))
+        self._timetable.at_wall("look", next_due)
+        self._timetable.at_wall("look", self._parts.standing.next_end())
         paused = self._parts.standing.now.paused
         queued = self._parts.store.custody.queued()
         if EVERYTHING not in paused:
             self._pool.ring(sum(n for type_, n in queued.items() if type_ not in paused))
-        if (
-            self._plan.drain
-            and self._knows_types
-            and self._stop_by_ns is None
-            and not self._parts.store.custody.unfinished()
-        ):
+        if self._drains and not self._parts.store.custody.unfinished():
             self._stop(is_forced=False)
+
+    @property
+    def _drains(self) -> bool:
+        """Whether it is to end once nothing is left to run."""
+        return self._plan.drain and self._knows_types and not self._is_stopping
 
     def _order(self) -> None:
         """Tell the pool what to keep to now."""
-        if self._stop_by_ns is not None:
+        if self._is_stopping:
             return
         standing = self._parts.standing.now
         self._parts.governing.settings = governor_settings(self._parts.config, standing.max)
@@ -279,13 +285,13 @@ class Supervisor:
         elif not is_paused:
             self._pool.stops.thaw_all(by)
 
-    def _sample(self, now_ns: int) -> None:
+    def _sample(self) -> None:
         counts, ended = self._pool.take_ended()
         tell(ended)
         attempts = reckon(counts, ended, self._reopened)
         self._ended["ok"] += attempts.ok
         self._ended["errors"] += attempts.errors + attempts.late
-        decisions, reading = self._parts.governing.sample(self._view(), attempts)
+        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
         self._act_on(decisions)
         self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
         self._parts.chores.poke(self._pool.is_at_work)
@@ -295,11 +301,10 @@ class Supervisor:
         if self._wall.has_stepped():
             self._parts.chores.suspended_until = self._clock.now() + SUSPENSION
             self._parts.store.custody.hasten(self._clock.now())
-            self._timetable.by("look", self._clock.monotonic())
+            self._timetable.now("look")
         if self._parts.recovered.waiting:
-            self._parts.recovered = recover(
-                self._parts.store, self._clock, 2 * telemetry.sample_interval_s, self._pool.workers
-            )
+            stale_s = 2 * telemetry.sample_interval_s
+            self._parts.recovered = recover(self._parts.store, self._clock, stale_s, self._pool.workers)
 
     def _act_on(self, decisions: Sequence[Decision]) -> None:
         if not decisions:
@@ -312,17 +317,8 @@ class Supervisor:
             self._pool.adopt(self._reopened)
             self._freeze_or_thaw("pause", self._parts.governing.state.paused_until is not None)
 
-    def _view(self) -> PoolView:
-        workers = {worker.id: worker.pid for worker in self._pool.workers.values() if worker.is_enrolled}
-        frozen = sum(worker.is_frozen for worker in self._pool.workers.values())
-        queued = sum(self._parts.store.custody.queued().values())
-        paused = set(self._parts.standing.now.paused)
-        if self._parts.governing.state.paused_until is not None:
-            paused.add(EVERYTHING)
-        return PoolView(workers, self._pool.inflight(), frozen, queued, tuple(sorted(paused)))
-
     def _summarize(self) -> None:
-        view, state = self._view(), self._parts.governing.state
+        view, state = self._parts.view(), self._parts.governing.state
         status = f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued"
         reasons = "; ".join(state.reasons)
         self._notifier.tell(STATUS=f"{status}{', ' + reasons if reasons else ''}")
@@ -342,8 +338,8 @@ class Supervisor:
             log("store.degraded", error=str(error))
         holder = WriteLock.of(self._parts.store.run_directory).holder()
         self._pool.stops.kill_frozen(holder)
-        for duty in ("look", "sample", "glance"):
-            self._timetable.by(duty, self._clock.monotonic() + TROUBLE_NS)
+        for duty in ("look", "sample", "glance", *(() if self._knows_types else ("announce",))):
+            self._timetable.after(duty, TROUBLE_S)
 
     def _recover_from_trouble(self) -> None:
         if self._is_degraded:
@@ -354,13 +350,6 @@ class Supervisor:
             self._pool.trouble = None
 
     def _is_over(self) -> bool:
-        if self._stop_by_ns is None:
+        if not self._is_stopping:
             return False
-        return not self._pool.workers or self._timetable.is_due("give up", self._clock.monotonic())
-
-    def _in(self, seconds: float) -> int:
-        return self._clock.monotonic() + int(seconds * 1e9)
-
-    def _at_wall(self, wall: int | None) -> int:
-        """A wall time on the monotonic clock; None: an hour from now."""
-        return self._in(3600.0 if wall is None else min(3600.0, max(0.0, (wall - self._clock.now()) / SECOND)))
+        return not self._pool.workers or self._timetable.is_due("give up")

@@ -14,8 +14,8 @@ from agent.errors import AgentError
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
 from agent.steering.configured import channels, governor_settings, retention
-from agent.steering.governing import Governing
-from agent.steering.standing import StandingOrders
+from agent.steering.governing import Governing, PoolView
+from agent.steering.standing import EVERYTHING, StandingOrders
 from agent.store import SqliteStore, open_store
 from agent.telemetry import logs
 from agent.telemetry.files import LogFile
@@ -57,6 +57,16 @@ class Parts:
         size = self.standing.now.max or self.config.bulk.max_concurrent
         limit = min(size, self.governing.limit)
         return Orders(size, limit, frozenset(self.standing.now.paused), worker_settings(self.config))
+
+    def view(self) -> PoolView:
+        """What a sample says of the pool."""
+        workers = {worker.id: worker.pid for worker in self.pool.workers.values() if worker.is_enrolled}
+        frozen = sum(worker.is_frozen for worker in self.pool.workers.values())
+        queued = sum(self.store.custody.queued().values())
+        paused = set(self.standing.now.paused)
+        if self.governing.state.paused_until is not None:
+            paused.add(EVERYTHING)
+        return PoolView(workers, self.pool.inflight(), frozen, queued, tuple(sorted(paused)))
 
     def close(self) -> None:
         """Close everything but the fork server; the last connection's closing checkpoints the log."""

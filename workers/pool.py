@@ -65,6 +65,7 @@ class WorkerPool:
         self._raise_version = raise_version
         self._version = version
         self._rings = 0
+        self._went_idle = False
         self._stillborn = 0
         self._birth_due_ns = 0
 
@@ -132,7 +133,9 @@ class WorkerPool:
     # -- Ticks
 
     def ring(self, queued: int) -> None:
-        """There may be work for so many workers."""
+        """There is work for so many workers."""
+        if not queued:
+            return
         self._rings += 1
         idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
         for worker in idle[:queued]:
@@ -158,6 +161,11 @@ class WorkerPool:
             (worker.phase is Phase.READY and not worker.is_idle) or worker.halt or worker.limited_at is not None
             for worker in self.workers.values()
         )
+
+    def has_come_to_rest(self) -> bool:
+        """Whether somebody went idle since the last time this was asked."""
+        went_idle, self._went_idle = self._went_idle, False
+        return went_idle
 
     def fill(self, now_ns: int) -> None:
         """Fork what is missing."""
@@ -201,9 +209,9 @@ class WorkerPool:
         self._birth_due_ns = self._clock.monotonic() + int(delay * 1e9)
         log("worker.exited", level="error", why=why, next_birth_in_s=delay)
 
-    def birth_due_ns(self) -> int | None:
+    def birth_due_ns(self, now_ns: int) -> int | None:
         """When a delayed birth is due."""
-        return self._birth_due_ns if self._stillborn and not self.is_closing else None
+        return self._birth_due_ns if self._birth_due_ns > now_ns and not self.is_closing else None
 
     # -- Deaths
 
@@ -279,6 +287,7 @@ class WorkerPool:
                 self._send_targets()
             case "idle":
                 worker.is_idle = True
+                self._went_idle = True
                 if worker.woken_at_ring < self._rings and worker.may_run:
                     self._wake(worker)
             case "counts":

@@ -5,36 +5,46 @@ from __future__ import annotations
 from agent.clock import SECOND, Clock
 from agent.telemetry.logs import log
 
+LONGEST_WAIT_S = 3600.0
 STEP_S = 5.0  # a wall clock that moved by more than this against the monotonic one was set
 
 
 class Timetable:
-    """Due times by name; what is not in it is not due."""
+    """Due times by duty; what is not in it is not due. Of two times for a duty, the sooner counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._due: dict[str, int] = {}
 
-    def at(self, duty: str, due_ns: int | None) -> None:
-        """Have a duty at a time; None: not at all."""
-        if due_ns is None:
-            self._due.pop(duty, None)
-        else:
-            self._due[duty] = due_ns
+    def now(self, *duties: str) -> None:
+        """These are due."""
+        for duty in duties:
+            self.at(duty, self._clock.monotonic())
 
-    def by(self, duty: str, due_ns: int) -> None:
-        """Have a duty at a time, or earlier if it was to be earlier."""
+    def after(self, duty: str, seconds: float) -> None:
+        """It is due in so many seconds."""
+        self.at(duty, self._clock.monotonic() + int(seconds * 1e9))
+
+    def at_wall(self, duty: str, wall: int | None) -> None:
+        """It is due at a wall time (µs), if any; looked at again within an hour, for the clock may be set."""
+        if wall is not None:
+            self.after(duty, min(LONGEST_WAIT_S, max(0.0, (wall - self._clock.now()) / SECOND)))
+
+    def at(self, duty: str, due_ns: int) -> None:
+        """It is due at a monotonic time."""
         self._due[duty] = min(due_ns, self._due.get(duty, due_ns))
 
-    def is_due(self, duty: str, now_ns: int) -> bool:
+    def is_due(self, duty: str) -> bool:
         """Whether it is time; the duty is taken off the table then."""
-        if self._due.get(duty, now_ns + 1) > now_ns:
+        now = self._clock.monotonic()
+        if self._due.get(duty, now + 1) > now:
             return False
         del self._due[duty]
         return True
 
-    def wait_s(self, now_ns: int) -> float | None:
+    def wait_s(self) -> float | None:
         """Seconds until the next duty; None: there is none."""
-        return max(0.0, (min(self._due.values()) - now_ns) / 1e9) if self._due else None
+        return max(0.0, (min(self._due.values()) - self._clock.monotonic()) / 1e9) if self._due else None
 
 
 class WallClock:

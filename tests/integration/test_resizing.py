@@ -17,8 +17,7 @@ def test_scaling_down_lets_every_handler_finish(make_world: MakeWorld) -> None:
         world.started(task)
 
     world.client.scale(1)
-    until(lambda: sum(each["state"] == "draining" for each in world.workers().values()) == 7, what="seven to drain") \
-        if False else None
+    until(lambda: sum(each["state"] == "draining" for each in world.workers().values()) == 7, what="seven to drain")
     pass_time(0.3)
     assert len(world.workers()) == 8
     world.open("open")
@@ -58,14 +57,17 @@ def test_a_scale_for_a_time_ends(make_world: MakeWorld) -> None:
     assert world.limit() == 1
 
 
-def test_a_lowered_limit_parks_workers_and_a_raised_one_lets_them_go_on(make_world: MakeWorld) -> None:
-    world = make_world(bulk__max_concurrent=4)
+def test_a_lowered_limit_parks_workers_and_lets_them_live(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=4, governance__mem_high_pct=1, governance__ceiling_hold_s=0.1)
     agent = world.start()
     pids = set(world.workers())
-    throttle(world, agent.pid)
     until(lambda: world.limit() == 1, what="the governor to throttle")
     tasks = [world.enqueue("nap", {"s": 0.02}) for _ in range(8)]
+
     world.reach(tasks, "succeeded")
 
     assert most_at_once(world.effects(), tasks) == 1
     assert set(world.workers()) == pids
+    limits = [event["limit"] for event in world.events("governance.throttle")]
+    assert limits == [3, 2, 1]
+    assert agent.process.poll() is None
