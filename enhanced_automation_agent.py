@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from agent.errors import AgentError, Fail, RetryAfter
+from agent.errors import AgentError, Fail, RetryAfter, UsageError
 from agent.handlers import DECORATED, AttemptInfo, Handler, Options, Registry, current_attempt, handler
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ class EnhancedAutomationAgent:
         """
         from supervisor import Plan, supervise
 
+        _check_threads()
         if max_concurrent is not None:
             self._overrides["bulk.max_concurrent"] = max_concurrent
             self.__dict__.pop("_loaded", None)
@@ -244,6 +245,17 @@ class EnhancedAutomationAgent:
         if client is not None:
             client.close()
         self.__dict__.pop("_operator", None)
+
+
+def _check_threads() -> None:
+    """Forking copies the calling thread alone: locks that others hold stay locked for ever in the workers."""
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("resume() runs on the main thread: workers die with the thread that forked them")
+    names = ", ".join(each.name for each in threading.enumerate() if each is not threading.main_thread())
+    if names:
+        print(f"warning: threads run besides resume(): {names}; start them in worker_start", file=sys.stderr)
 
 
 def build(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
@@ -119,10 +120,8 @@ class Supervisor:
         """Let go of everything; workers that are left die with the fork server."""
         self._fork_server.stop(LAST_WORDS_S)
         self._pool.lose_all()
-        try:
+        with suppress(StoreError, TryLater):  # the next start recovers what they held
             self._pool.bury_dead()
-        except (StoreError, TryLater) as error:
-            log("store.degraded", error=str(error))  # the next start recovers what they held
         log("supervisor.stopped", pid=os.getpid(), exit_code=self._exit_code)
         self._parts.close()
 
@@ -243,7 +242,8 @@ class Supervisor:
         seen, self._data_version = self._data_version, self._parts.store.data_version()
         if seen != self._data_version:
             self._timetable.now("look")
-        self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic())
+        if self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic()):
+            self._timetable.now("look")
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
@@ -279,9 +279,7 @@ class Supervisor:
     def _freeze_or_thaw(self, by: str, is_paused: bool) -> None:
         """With pause_mode freeze: a pause stops what runs where it stands, and its end lets it go on."""
         if is_paused and self._parts.config.governance.pause_mode == "freeze":
-            for worker in self._pool.workers.values():
-                if worker.running() and not worker.is_frozen:
-                    self._pool.stops.freeze(worker, by)
+            self._pool.stops.freeze_running(by)
         elif not is_paused:
             self._pool.stops.thaw_all(by)
 

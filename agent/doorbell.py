@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import os
 import socket
 import stat
@@ -115,6 +114,8 @@ def _place_of(absolute: str) -> Path:
     name = os.fsencode(place.name)
     if len(name) <= LONGEST_NAME:
         return place
+    import hashlib  # 15 ms that only a very long name needs to spend
+
     return place.with_name(f".{hashlib.blake2b(name, digest_size=8).hexdigest()}.bell")
 
 

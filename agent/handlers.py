@@ -5,11 +5,8 @@ A handlers module registers on an agent it makes, or with the `handler` decorato
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -76,7 +73,9 @@ class Registered:
 
     def is_same(self, other: Registered) -> bool:
         """Whether both mean one function of one source, be its module imported under two names."""
-        same_function = self.fn is other.fn or (_code(self.fn) is not None and _code(self.fn) == _code(other.fn))
+        from agent.functions import source_of
+
+        same_function = self.fn is other.fn or source_of(self.fn) == source_of(other.fn) is not None
         return same_function and self.options == other.options
 
 
@@ -137,12 +136,14 @@ def handler(type: str, **options: Unpack[Options]) -> Callable[[F], F]:
 
 def registered(type: str, fn: Handler, **options: Unpack[Options]) -> Registered:
     """A type with its handler, both checked; raises UsageError."""
+    from agent.functions import check_function, place_of  # 20 ms that a process without handlers need not spend
+
     check_type(type)
-    _check_function(type, fn)
+    check_function(type, fn)
     try:
-        return Registered(type, fn, HandlerOptions.of(**options), _place(fn))
+        return Registered(type, fn, HandlerOptions.of(**options), place_of(fn))
     except UsageError as error:
-        raise UsageError(f"handler of type {type!r} at {_place(fn)}: {error}") from error
+        raise UsageError(f"handler of type {type!r} at {place_of(fn)}: {error}") from error
 
 
 def check_type(type: object) -> None:
@@ -228,68 +229,5 @@ def _exceptions(value: object) -> tuple[type[BaseException], ...] | None:
     return kinds
 
 
-def _check_function(name: str, fn: object) -> None:
-    if not callable(fn):
-        raise UsageError(f"the handler of type {name!r} is of type {type(fn).__name__}: pass a function")
-    where = f"the handler of type {name!r} at {_place(fn)}"
-    if isinstance(fn, type):
-        raise UsageError(f"{where} is a class: pass a function, or a method of an instance")
-    for each in (fn, getattr(fn, "__call__", None)):  # noqa: B004 - an instance may have an async __call__
-        if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
-            raise UsageError(f"{where} is asynchronous: pass a plain function that calls asyncio.run() itself")
-        if inspect.isgeneratorfunction(each):
-            raise UsageError(f"{where} is a generator: return a dict instead of yielding")
-    if not _takes_one_argument(fn):
-        raise UsageError(f"{where} cannot be called with the payload alone: let it take one argument, a dict")
-
-
-def _takes_one_argument(fn: Handler) -> bool:
-    try:
-        inspect.signature(fn).bind({})
-    except TypeError:
-        return False
-    except ValueError:  # some built-in functions do not tell
-        return True
-    return True
-
-
 def _twice(first: Registered, second: Registered) -> str:
     return f"type {first.type!r} is registered twice, at {first.place} and at {second.place}: rename or drop one"
-
-
-def _function(fn: Any) -> Any:
-    """The plain function inside what decorators, partial and methods have made of it."""
-    while True:
-        if isinstance(fn, partial):
-            fn = fn.func
-        elif hasattr(fn, "__wrapped__"):
-            fn = fn.__wrapped__
-        elif inspect.ismethod(fn):
-            fn = fn.__func__
-        else:
-            break
-    return fn if hasattr(fn, "__code__") or isinstance(fn, type) else getattr(type(fn), "__call__", fn)  # noqa: B004
-
-
-def _code(fn: Handler) -> tuple[str, int, str] | None:
-    """File, line and qualified name of a function's source; None for what has none, or differs by what it holds."""
-    fn = inspect.unwrap(fn)
-    if not inspect.isfunction(fn) or fn.__closure__:
-        return None
-    code = fn.__code__
-    return code.co_filename, code.co_firstlineno, code.co_qualname
-
-
-def _place(fn: Handler) -> str:
-    code = getattr(_function(fn), "__code__", None)
-    if code is None:
-        return f"{getattr(fn, '__module__', None) or type(fn).__module__} (no source)"
-    return f"{_short(code.co_filename)}:{code.co_firstlineno}"
-
-
-def _short(filename: str) -> str:
-    """A path as seen from the working directory, if it lies inside."""
-    try:
-        return str(Path(filename).relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return filename

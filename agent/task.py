@@ -5,7 +5,7 @@ Times are wall time in microseconds, JSON is text, worker ids are random 64-bit 
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from agent.lifecycle import State
 
 def new_worker_id() -> int:
     """A random positive 63-bit number, never 0: with the claim number it is the fence."""
-    return secrets.randbits(63) | 1
+    return int.from_bytes(os.urandom(8), "big") >> 1 | 1
 
 
 def worker_word(worker: int | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.clock import Clock
-from agent.errors import AgentError
+from agent.errors import Conflict, NotFound
 from agent.steering.standing import StandingOrders
 from agent.store import SqliteStore
 from agent.store.values import Command
@@ -50,18 +50,20 @@ class Commands:
             self._answer(command, f"refused: there is no command {command.verb!r}")
 
     def _cancel(self, command: Command) -> None:
-        """A held task whose handler has not begun is taken back first, and cancelled by the next look."""
+        """End a running attempt, take back what has not begun; the command stays open until the task is finished.
+
+        So a handler that returns, or fails and is to be retried, while it is being stopped, does not slip away.
+        """
         task = msgspec.convert(command.detail.get("task"), int)
         if self._pool.stops.cancel(task):
-            self._answer(command, "requested")
             return
         try:
             if self._store.tasks.cancel_waiting(task, self._clock.now()):
                 self._answer(command, "cancelled")
             else:
                 self._pool.take_back()
-        except AgentError as error:
-            self._answer(command, f"refused: {error}")
+        except (Conflict, NotFound) as error:  # it is finished
+            self._answer(command, str(error))
 
     def _halt(self, command: Command) -> None:
         worker = self._worker(str(command.detail.get("worker", "")))

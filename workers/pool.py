@@ -35,6 +35,7 @@ from workers.stops import Stops
 from workers.verdicts import End
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 30.0
+LAST_READS = 64  # of a dead worker's output, 64 KiB each
 
 
 class WorkerPool:
@@ -74,11 +75,12 @@ class WorkerPool:
     def order(self, orders: Orders) -> None:
         """Keep to new orders from now on."""
         before, self._orders = self._orders, orders
-        takes_away = orders.takes_away_from(before)
-        if takes_away:
-            self._version = self._raise_version()
-            self.take_back()
-        self._send_targets()
+        try:
+            if orders.takes_away_from(before):
+                self.take_back()
+                self._version = self._raise_version()
+        finally:
+            self._send_targets()  # also when the store refuses: who is told to stop, stops
 
     def adopt(self, version: int) -> None:
         """The admission was stored anew: everybody needs its version."""
@@ -195,8 +197,11 @@ class WorkerPool:
         os.close(their_output)
 
     def enrol(self) -> None:
-        """Give a row to each worker that was forked; until it stands, the worker is not told to claim."""
+        """Give a row to each worker that was forked; until it stands, the worker is not told to claim. Note who drains."""
         for worker in self.workers.values():
+            if worker.is_draining and worker.is_enrolled and not worker.is_noted_draining and worker.running():
+                self._store.custody.set_worker(worker.id, "draining", self._clock.now())
+                worker.is_noted_draining = True
             if worker.identity is not None and not worker.is_enrolled:
                 self._store.custody.add_worker(worker.id, worker.identity, self._clock.now())
                 worker.is_enrolled = True
@@ -250,8 +255,9 @@ class WorkerPool:
 
     def _bury(self, worker: WorkerProcess, end: End) -> None:
         self._hear(worker)
-        while self._relay(worker):
-            pass
+        for _ in range(LAST_READS):  # bounded: who left the worker's session may write for ever
+            if not self._relay(worker):
+                break
         self.relay.finish(worker.id)
         if worker.phase is Phase.STARTING and not self.is_closing:
             self._delay_births(f"a worker ended with status {end.status} before it was ready: see what it printed")
@@ -272,6 +278,8 @@ class WorkerPool:
     # -- Messages
 
     def _hear(self, worker: WorkerProcess) -> None:
+        if worker.id not in self.workers:  # removed by an earlier event of the same look
+            return
         try:
             while (received := worker.channel.receive()) is not None:
                 self._take_in(worker, received[0])
@@ -333,7 +341,7 @@ class WorkerPool:
                 worker.channel.send(target.message())
 
     def _relay(self, worker: WorkerProcess) -> bool:
-        data = worker.read_output()
+        data = worker.read_output() if worker.id in self.workers else None
         if data is not None and not data:
             self._ignore(worker.output)
         running = worker.running() if data else None

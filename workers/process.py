@@ -80,6 +80,7 @@ class WorkerProcess:
         self._stood: tuple[int, int, int] = (0, 0, 0)  # task, claim, nanoseconds that it stood still
         self.is_enrolled = False
         self.is_draining = False
+        self.is_noted_draining = False  # its row says so
         self.end: End | None = None
 
     def running(self) -> Running | None:

@@ -37,10 +37,16 @@ class Stops:
         if worker.halt is None:
             halting.begin(worker, Halt("freeze", worker.running(), by), self._signal)
 
+    def freeze_running(self, by: str) -> None:
+        """Stop everybody who runs something."""
+        for worker in self._workers.values():
+            if worker.running() and not worker.is_frozen:
+                self.freeze(worker, by)
+
     def thaw(self, worker: WorkerProcess) -> None:
         """Let a frozen worker go on."""
         halting.let_go(worker, self._signal, self._clock.monotonic())
-        self._store.custody.set_worker(worker.id, "ready", self._clock.now())
+        self._store.custody.set_worker(worker.id, "draining" if worker.is_draining else "ready", self._clock.now())
         log("worker.thawed", worker=worker.word, pid=worker.pid)
 
     def thaw_all(self, by: str | None = None) -> None:
@@ -64,15 +70,21 @@ class Stops:
         """End an attempt whose deadline has passed."""
         self._end(worker, Halt("time_out", running, "its deadline has passed"))
 
-    def thaw_after(self, seconds: float, now_ns: int) -> None:
-        """Let those go on who have been frozen for so long, but for a governor's pause: every freeze has an end."""
-        for worker in self._workers.values():
-            if (
-                worker.frozen_ns is not None
-                and worker.frozen_by not in UNBOUNDED
-                and now_ns - worker.frozen_ns > seconds * 1e9
-            ):
-                self.thaw(worker)
+    def thaw_after(self, seconds: float, now_ns: int) -> bool:
+        """Let those go on who have been frozen for so long, but for a governor's pause: every freeze has an end.
+
+        Whether there was one.
+        """
+        over = [
+            worker
+            for worker in self._workers.values()
+            if worker.frozen_ns is not None
+            and worker.frozen_by not in UNBOUNDED
+            and now_ns - worker.frozen_ns > seconds * 1e9
+        ]
+        for worker in over:
+            self.thaw(worker)
+        return bool(over)
 
     def retry(self) -> None:
         """Go on with stops that met a worker busy in the database."""
@@ -114,6 +126,8 @@ class Stops:
             answer(halted)
 
     def _end(self, worker: WorkerProcess, halt: Halt) -> None:
+        if worker.killed_for is not None:
+            return
         if worker.is_frozen:
             worker.killed_for = halt
             self._signal(worker.id, signal.SIGKILL)

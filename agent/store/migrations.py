@@ -25,13 +25,15 @@ def steps() -> list[str]:
     return [path.read_text(encoding="utf-8").replace("{law}", str(LAW)) for path in paths]
 
 
-def prepare(connection: Connection) -> None:
-    """Create or upgrade the schema. Raises ForeignDatabase, NewerDatabase and StoreError."""
+def prepare(connection: Connection, may_upgrade: bool) -> None:
+    """Create or (under the supervisor's lock) upgrade the schema. Raises ForeignDatabase, NewerDatabase, StoreError."""
     check_place(connection.path)
     latest = len(steps())
     version = check_version(connection, latest)
     if version == latest:
         return
+    if version and not may_upgrade:
+        raise StoreError(f"{connection.path} has the older schema {version}: start `resume` once, which upgrades it")
     if version:
         _back_up(connection, version)
     with connection.writing() as cursor:

@@ -27,7 +27,8 @@ class SqliteStore:
         self.path = path
         self.run_directory = run_directory(path)
         lock = WriteLock.of(self.run_directory)
-        lock.patience_s = patience_s
+        if patience_s is not None:  # the lock is the process's: a second store does not take its patience away
+            lock.patience_s = patience_s
         self._connection = Connection(path, lock, busy_ms)
 
     @cached_property
@@ -71,9 +72,11 @@ class SqliteStore:
 
         return Upkeep(self._connection)
 
-    def prepare(self) -> None:
-        """Make or upgrade the schema; the first thing to do with a store."""
-        prepare(self._connection)
+    def prepare(self, supervises: bool = False) -> None:
+        """Make or check the schema, the first thing to do with a store; a supervisor locks and upgrades it."""
+        if supervises:
+            self.supervisor_lock.acquire()
+        prepare(self._connection, may_upgrade=supervises)
 
     def data_version(self) -> int:
         """A number that changes whenever somebody else has committed."""
@@ -103,11 +106,16 @@ class SqliteStore:
         self._connection.close()
 
 
-def open_store(path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS) -> SqliteStore:
-    """The store over a real path, its schema made or checked. Raises StoreError and its kinds."""
+def open_store(
+    path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS, supervises: bool = False
+) -> SqliteStore:
+    """The store over a real path, its schema made or checked; `supervises`: locked against other supervisors first.
+
+    Raises AlreadySupervised, StoreError and its kinds.
+    """
     real = path.resolve()
     if not real.parent.is_dir():
         raise StoreError(f"there is no directory {real.parent} for the database: make it, or set persistence.db_path")
     store = SqliteStore(real, patience_s, busy_ms)
-    store.prepare()
+    store.prepare(supervises)
     return store

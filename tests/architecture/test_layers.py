@@ -25,7 +25,7 @@ LAYERS = (  # from top to bottom
     ("agent.store",),
     ("agent.api", "agent.config", "agent.loader", "agent.requests"),
     ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
-    ("agent.outbox", "agent.task", "agent.duration"),
+    ("agent.outbox", "agent.task", "agent.duration", "agent.functions"),
     ("agent.errors", "agent.lifecycle", "agent.clock"),
 )
 OURS = ("enhanced_automation_agent", "supervisor", "workers", "agent")

@@ -53,6 +53,7 @@ class World:
         self.configure(**settings)
         shutil.copy(HANDLERS, directory / "handlers.py")
         self.client = EnhancedAutomationAgent(directory / "config.yml")
+        self.client.stats()  # it has read the configuration as it is now
 
     def configure(self, **settings: Any) -> None:
         """Write the configuration with some settings changed: `bulk__max_concurrent=4`."""

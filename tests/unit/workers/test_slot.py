@@ -300,8 +300,9 @@ def _work_through_chunks(path: Path, chunks: int, positions: int, ran: int) -> N
             if not slot.may_begin(position):
                 break
             os.pwrite(ran, b"x", chunk * positions + position)
-            if chance.random() < 0.02:
-                time.sleep(chance.random() * 0.006)
+            ends = time.monotonic() + (chance.random() * 0.006 if chance.random() < 0.02 else 0)
+            while time.monotonic() < ends:
+                pass
         slot.close_chunk()
     os._exit(0)
 

@@ -1,0 +1,77 @@
+"""Freezing in the thick of it: never inside a transaction, and nothing runs twice."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+
+from agent.errors import Conflict
+from tests.integration.world import MakeWorld, World, kill
+from tests.support.processes import is_stopped
+from tests.support.waiting import until
+
+
+def test_a_worker_frozen_under_load_never_holds_up_the_others(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=2)
+    world.start()
+    tasks: list[int] = []
+    froze = 0
+    for _ in range(20):
+        tasks += world.client.enqueue_many("mark", [{}] * 300)
+        froze += freeze_and_thaw(world, sorted(world.workers())[0])
+    world.reach(tasks, "succeeded", timeout=30)
+
+    starts = Counter(effect.task for effect in world.effects() if effect.word == "start")
+    assert starts == dict.fromkeys(tasks, 1)
+    assert froze >= 15
+    assert world.events("store.degraded") == []
+
+
+def test_a_worker_stopped_from_outside_with_the_write_lock_is_ended_and_its_work_goes_on(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=2)
+    agent = world.start()
+    lock = world.client._client.store.run_directory / "write.lock"
+    tasks: list[int] = []
+
+    def caught() -> bool:
+        tasks.extend(world.client.enqueue_many("mark", [{}] * 200))
+        pid = sorted(world.workers())[0]
+        kill(pid, signal.SIGSTOP)
+        until(lambda: is_stopped(pid), what="the worker to stop")
+        if holder_of(lock) == pid:
+            return True
+        kill(pid, signal.SIGCONT)
+        return False
+
+    until(caught, timeout=20, what="a worker to be stopped while it holds the write lock")
+
+    world.reach(tasks, "succeeded", timeout=20)
+    assert world.event("worker.killed")["why"] == "it stood still holding the write lock"
+    until(lambda: len(world.idle(2)) == 2, what="two workers again")
+    extra = [task for task in tasks if len(world.starts(task)) > 1]
+    assert len(extra) <= 1
+    assert agent.process.poll() is None
+
+
+def freeze_and_thaw(world: World, pid: int) -> bool:
+    """Freeze a worker, see that others write on, thaw it; False when it could not be frozen."""
+    try:
+        world.client.freeze(str(pid))
+    except Conflict:
+        return False
+    assert is_stopped(pid)
+    world.reach(world.enqueue("noop", priority=9), "succeeded", timeout=5)
+    world.client.thaw(str(pid))
+    return True
+
+
+def holder_of(lock: object) -> int | None:
+    """Who holds a record lock on the file, by the kernel's list."""
+    import os
+
+    inode = os.stat(str(lock)).st_ino
+    for line in open("/proc/locks", encoding="ascii"):
+        fields = line.split()
+        if fields[1] == "POSIX" and int(fields[5].split(":")[2]) == inode:
+            return int(fields[4])
+    return None

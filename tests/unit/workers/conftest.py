@@ -1,0 +1,47 @@
+"""Fork servers of both forms, for the tests of the process primitives."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.handlers import Registry
+from tests.support.fork_servers import FRESH_MAIN, Harness, Report
+from workers.fork_client import ForkServer
+
+OPTIONS = {"max_attempts": None, "timeout": None, "max_concurrent": None}
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Harness]]:
+    """Starts fork servers of the forked form, whose workers run the given function."""
+    harnesses: list[Harness] = []
+
+    def start(main: Callable[[Report, Registry, socket.socket], int], registry: Registry | None = None) -> Harness:
+        harness = Harness(ForkServer.start_forked(registry or Registry(), main))
+        harnesses.append(harness)
+        assert harness.report("types")["types"] == dict.fromkeys((registry or Registry()).types(), OPTIONS)
+        return harness
+
+    yield start
+    for harness in harnesses:
+        harness.close()
+
+
+@pytest.fixture
+def start_fresh(tmp_path: Path) -> Iterator[Callable[[], Harness]]:
+    """Starts fork servers of the fresh form in `tmp_path`, with `handlers.py` and `mains.py` from there."""
+    harnesses: list[Harness] = []
+    (tmp_path / "mains.py").write_text(FRESH_MAIN)
+
+    def start_fresh() -> Harness:
+        harness = Harness(ForkServer.start_fresh([], tmp_path, "mains:main"))
+        harnesses.append(harness)
+        return harness
+
+    yield start_fresh
+    for harness in harnesses:
+        harness.close()
