@@ -189,6 +189,6 @@ def _pieces(line: bytes, worker_id: int, task_now: int) -> Iterator[bytes]:
 
 
 def _prefixed(text: bytes, task: int, worker_id: int) -> Iterator[bytes]:
-    prefix = b"[task %d] " % task if task else b"[worker %d] " % worker_id
+    prefix = b"[task %d] " % task if task else b"[worker %016x] " % worker_id
     for start in range(0, max(1, len(text)), LONGEST_LINE):
         yield prefix + text[start : start + LONGEST_LINE] + b"\n"

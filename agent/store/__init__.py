@@ -1,7 +1,7 @@
 """The durable record: tasks, workers, governance, in one SQLite file.
 
-Reading order: `interface` (the contract), `tasks`, `claims`, `custody`, `oversight`, `upkeep` (the verbs, by who uses
-them), `outcomes`, `connection`, `locks`, `migrations`, `queries`, `sql/`.
+Reading order: `interface` (the contract) with `values`; `tasks`, `claims`, `custody`, `oversight`, `upkeep` (the
+verbs, by who uses them); `outcomes`, `connection`, `locks`, `migrations`, `queries`, `sql/`.
 
 Why it is so: one class for all verbs would be a thousand lines that nobody needs at once; callers, workers, supervisor
 and chores each get theirs. Every verb is one transaction, guarded by the states (and the fence) it expects. Connections

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
-from functools import cache
 
 from agent.lifecycle import State
 from agent.store.connection import Cursor
@@ -13,8 +12,6 @@ from agent.store.queries import load
 from agent.task import Outcome
 
 sql = load("claims")
-_ROWS = (8, 64, 256)  # a chunk's statement comes in three lengths, so that each stays prepared
-_NOTHING = (None,) * 5
 
 
 class Recorded(Enum):
@@ -31,7 +28,7 @@ def record(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Out
 
 
 def record_chunk(cursor: Cursor, worker: int, kind: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Record a worker's outcomes of one type: the successes in one statement, the rest one by one."""
+    """Record a worker's outcomes of one type: the successes by one prepared statement, the rest one by one."""
     short = [outcome for outcome in outcomes if outcome.state == State.SUCCEEDED]
     n = _succeed_chunk(cursor, worker, short) if short else 0
     if n:
@@ -56,23 +53,15 @@ def count_moves(cursor: Cursor, kinds: Sequence[int], frm: State, to: State) -> 
 
 
 def _succeed_chunk(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> int:
-    done = 0
-    for start in range(0, len(outcomes), _ROWS[-1]):
-        part = outcomes[start : start + _ROWS[-1]]
-        rows = next(n for n in _ROWS if n >= len(part))
-        values: list[object] = []
-        for task, claims, _, _, started_at, ended_at, _, result, _, _, _ in part:
-            values += (task, claims, started_at, ended_at, result)
-        values += _NOTHING * (rows - len(part))
-        values.append(worker)
-        cursor.execute(_succeed_rows(rows), values)
-        done += cursor.connection.changes()
-    return done
-
-
-@cache
-def _succeed_rows(n: int) -> str:
-    return str(sql.succeed_chunk.format(values=", ".join(["(?, ?, ?, ?, ?)"] * n)))
+    before = cursor.connection.total_changes()
+    cursor.executemany(
+        sql.succeed_short,
+        [
+            (started_at, ended_at, result, task, claims, worker)
+            for task, claims, _, _, started_at, ended_at, _, result, _, _, _ in outcomes
+        ],
+    )
+    return cursor.connection.total_changes() - before
 
 
 def _record_one(cursor: Cursor, worker: int, outcome: Outcome) -> Recorded:

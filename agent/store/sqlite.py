@@ -14,6 +14,7 @@ from agent.store.migrations import prepare
 if TYPE_CHECKING:
     from agent.store.claims import Claims
     from agent.store.custody import Custody
+    from agent.store.interface import Store
     from agent.store.oversight import Outbox, Oversight
     from agent.store.tasks import Tasks
     from agent.store.upkeep import Upkeep
@@ -119,3 +120,9 @@ def open_store(
     store = SqliteStore(real, patience_s, busy_ms)
     store.prepare(supervises)
     return store
+
+
+if TYPE_CHECKING:
+
+    def _keeps_the_contract(store: SqliteStore) -> Store:
+        return store

@@ -143,10 +143,10 @@ def without_autoincrement() -> list[str]:
 STEPS = migrations.steps()
 BROKEN = {
     "the fence has no claim number": Broken(
-        statement(outcomes.sql, "succeed_chunk", "AND task.claims = v.claims", ""), "an earlier claim's outcome"
+        statement(outcomes.sql, "succeed_short", "AND claims = ?", "AND ? IS NOT NULL"), "an earlier claim's outcome"
     ),
     "the fence has no worker": Broken(
-        statement(outcomes.sql, "succeed_chunk", "task.worker = ?", "? IS NOT NULL"), "another worker's outcome"
+        statement(outcomes.sql, "succeed_short", "worker = ?", "? IS NOT NULL"), "another worker's outcome"
     ),
     "repeated outcomes count as stale": Broken(
         wrapped(outcomes, "_record_one", record_without_memory), "a repeated outcome"
@@ -208,9 +208,7 @@ def broken_by(fault: Broken) -> Iterator[None]:
     """Our store has the fault meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
         fault.put(patch)
-        outcomes._succeed_rows.cache_clear()
         yield
-    outcomes._succeed_rows.cache_clear()
 
 
 def complaint(backend: Backend, place: Path, check: Check) -> str | None:

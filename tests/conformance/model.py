@@ -190,6 +190,10 @@ class Model:
             else:
                 del self.keys[key]
 
+    def queued(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._in({State.QUEUED}))
+
     def faces(self) -> list[tuple[object, ...]]:
         """All that is to be seen, newest first."""
         return [self.tasks[id_].face() for id_ in sorted(self.tasks, reverse=True)]

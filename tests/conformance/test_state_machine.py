@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from agent.clock import SECOND
 from agent.errors import Conflict, IdempotencyConflict
@@ -20,7 +27,7 @@ from tests.conformance.backends import Backend
 from tests.conformance.model import Model, Refused, face_of
 from tests.conformance.scene import ANN, BOB, CAT, Scene, failed, start, succeeded, to_retry
 
-EXAMPLES, STEPS = 50, 40
+EXAMPLES, STEPS = 36, 40
 
 workers = st.sampled_from([ANN, BOB, CAT])
 types = st.sampled_from(["a", "a", "b"])
@@ -63,6 +70,12 @@ class History(RuleBasedStateMachine):
 
     # -- What may happen
 
+    @initialize(batch=st.lists(new_tasks, min_size=8, max_size=8, unique_by=lambda new: new[0].key or id(new)))
+    def begin_with_work_for_all(self, batch: list[tuple[NewTask, int]]) -> None:
+        self.enqueue(batch)
+        for worker, size in ((ANN, 3), (BOB, 2), (CAT, 1)):
+            self.claim(worker, "ab", size, {}, batch)
+
     @rule(batch=st.lists(new_tasks, min_size=1, max_size=4))
     def enqueue(self, batch: list[tuple[NewTask, int]]) -> None:
         now = self.scene.now
@@ -88,8 +101,18 @@ class History(RuleBasedStateMachine):
                 self.highest = stored[id(answer)] = got.id
                 self.model.store(got.id, answer, now)
 
-    @rule(worker=workers, kinds=st.sampled_from(["a", "b", "ab", "ab"]), size=st.integers(1, 4), limits=limitations)
-    def claim(self, worker: int, kinds: str, size: int, limits: dict[str, int]) -> None:
+    @rule(
+        worker=workers,
+        kinds=st.sampled_from(["a", "b", "ab", "ab"]),
+        size=st.integers(1, 4),
+        limits=limitations,
+        more=st.lists(new_tasks, min_size=2, max_size=4),
+    )
+    def claim(
+        self, worker: int, kinds: str, size: int, limits: dict[str, int], more: list[tuple[NewTask, int]]
+    ) -> None:
+        if not self.model.queued():  # hypothesis leaves some rules out of a history, and this one should find work
+            self.enqueue(more)
         limits = {name: limit for name, limit in limits.items() if name in kinds}
         got = self.scene.claim(worker, *kinds, size=size, limits=limits)
         assert got == self.model.claim(worker, tuple(kinds), size, limits)

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 
 from agent.errors import Conflict
+from agent.store.locks import WriteLock
 from tests.integration.world import MakeWorld, World, kill
 from tests.support.processes import is_stopped
 from tests.support.waiting import until
@@ -30,7 +31,7 @@ def test_a_worker_frozen_under_load_never_holds_up_the_others(make_world: MakeWo
 def test_a_worker_stopped_from_outside_with_the_write_lock_is_ended_and_its_work_goes_on(make_world: MakeWorld) -> None:
     world = make_world(bulk__max_concurrent=2)
     agent = world.start()
-    lock = world.client._client.store.run_directory / "write.lock"
+    lock = WriteLock.of(world.directory / "state.db.run")
     tasks: list[int] = []
 
     def caught() -> bool:
@@ -38,7 +39,7 @@ def test_a_worker_stopped_from_outside_with_the_write_lock_is_ended_and_its_work
         pid = sorted(world.workers())[0]
         kill(pid, signal.SIGSTOP)
         until(lambda: is_stopped(pid), what="the worker to stop")
-        if holder_of(lock) == pid:
+        if lock.holder() == pid:
             return True
         kill(pid, signal.SIGCONT)
         return False
@@ -63,15 +64,3 @@ def freeze_and_thaw(world: World, pid: int) -> bool:
     world.reach(world.enqueue("noop", priority=9), "succeeded", timeout=5)
     world.client.thaw(str(pid))
     return True
-
-
-def holder_of(lock: object) -> int | None:
-    """Who holds a record lock on the file, by the kernel's list."""
-    import os
-
-    inode = os.stat(str(lock)).st_ino
-    for line in open("/proc/locks", encoding="ascii"):
-        fields = line.split()
-        if fields[1] == "POSIX" and int(fields[5].split(":")[2]) == inode:
-            return int(fields[4])
-    return None

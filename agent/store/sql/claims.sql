@@ -34,13 +34,10 @@ UPDATE task SET state = 4, worker = ?, claims = claims + 1
 WHERE id = ? AND state = 3
 RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
 
--- name: succeed_chunk
--- Both moves in one write (reserved, in_progress, succeeded), for attempts too short to have been begun by themselves.
-WITH v (id, claims, started_at, ended_at, result) AS (VALUES {values})
-UPDATE task SET state = 6, attempt = attempt + 1, started_at = v.started_at, finished_at = v.ended_at, result = v.result,
-  error = NULL
-FROM v
-WHERE task.id = v.id AND task.claims = v.claims AND task.worker = ? AND task.state = 4
+-- name: succeed_short
+-- Both moves in one write (reserved, in_progress, succeeded), for an attempt too short to have been begun by itself.
+UPDATE task SET state = 6, attempt = attempt + 1, started_at = ?, finished_at = ?, result = ?, error = NULL
+WHERE id = ? AND claims = ? AND worker = ? AND state = 4
 
 -- name: standing
 SELECT state, type, worker, claims FROM task WHERE id = ?

@@ -22,7 +22,8 @@ DELETE FROM attempt WHERE task = ?
 DELETE FROM task WHERE id = ? AND state > 5
 
 -- name: drop_keys
-DELETE FROM key WHERE key IN (SELECT key FROM key WHERE finished_at IS NOT NULL AND finished_at < ? LIMIT ?)
+DELETE FROM key WHERE key IN (
+  SELECT key FROM key INDEXED BY key_finished WHERE finished_at IS NOT NULL AND finished_at < ? LIMIT ?)
 
 -- name: drop_metrics
 DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE at < ? ORDER BY at LIMIT ?)

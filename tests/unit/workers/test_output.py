@@ -190,9 +190,9 @@ def _in_worker_after_closing(main: Callable[[Outlet], None], pipe: Pipe) -> int:
 
 def test_lines_bear_the_task_of_their_tag_else_the_current_one_else_the_worker(pipe: Pipe) -> None:
     assert _relayed(pipe, b"\x1e42\x1fone\n", b"two\n", b"\x1e0\x1fthree\n", task_now=43) == (
-        "[task 42] one\n[task 43] two\n[worker 7] three\n"
+        "[task 42] one\n[task 43] two\n[worker 0000000000000007] three\n"
     )
-    assert _relayed(pipe, b"one\n") == "[worker 7] one\n"
+    assert _relayed(pipe, b"one\n") == "[worker 0000000000000007] one\n"
 
 
 def test_a_line_in_pieces_is_put_together(pipe: Pipe) -> None:
@@ -207,7 +207,7 @@ def test_pieces_of_two_workers_are_not_mixed_up(pipe: Pipe) -> None:
     relay.feed(2, 0, b"b")
     relay.feed(1, 0, b"A\n")
     relay.feed(2, 0, b"B\n")
-    assert _read(pipe) == b"[worker 1] aA\n[worker 2] bB\n"
+    assert _read(pipe) == b"[worker 0000000000000001] aA\n[worker 0000000000000002] bB\n"
 
 
 def test_the_last_line_of_a_worker_needs_no_end(pipe: Pipe) -> None:
@@ -220,7 +220,7 @@ def test_the_last_line_of_a_worker_needs_no_end(pipe: Pipe) -> None:
 
 
 def test_an_empty_line_stays_one(pipe: Pipe) -> None:
-    assert _relayed(pipe, b"\x1e42\x1f\n\n") == "[task 42] \n[worker 7] \n"
+    assert _relayed(pipe, b"\x1e42\x1f\n\n") == "[task 42] \n[worker 0000000000000007] \n"
 
 
 def test_a_record_separator_in_the_text_is_text(pipe: Pipe) -> None:
@@ -251,7 +251,7 @@ def test_what_finds_no_room_is_dropped_and_counted(pipe: Pipe) -> None:
     assert relay.dropped == 3
     _read(pipe)
     relay.feed(7, 0, b"four\n")
-    assert _read(pipe) == b"[worker 7] four\n"
+    assert _read(pipe) == b"[worker 0000000000000007] four\n"
     assert relay.dropped == 3
 
 
@@ -263,7 +263,7 @@ def test_a_line_that_was_cut_off_does_not_swallow_the_next(pipe: Pipe) -> None:
     assert relay.dropped == 1
     _read(pipe)
     relay.feed(7, 0, b"next\n")
-    assert _read(pipe) == b"\n[worker 7] next\n"
+    assert _read(pipe) == b"\n[worker 0000000000000007] next\n"
 
 
 def test_many_lines_go_out_in_few_writes() -> None:
@@ -274,7 +274,7 @@ def test_many_lines_go_out_in_few_writes() -> None:
     relay.feed(7, 0, b"line\n" * 1000)
     theirs.setblocking(False)
     writes = []
-    while len(b"".join(writes)) < 1000 * len(b"[worker 7] line\n"):
+    while len(b"".join(writes)) < 1000 * len(b"[worker 0000000000000007] line\n"):
         writes.append(theirs.recv(2 * ATOMIC))
     assert max(map(len, writes)) <= ATOMIC
     assert len(writes) <= 5

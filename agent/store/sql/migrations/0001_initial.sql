@@ -66,6 +66,7 @@ CREATE TABLE key (
   finished_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX key_finished ON key (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX key_kept ON key (task) WHERE result IS NOT NULL;
 
 CREATE TABLE counts (  -- how many tasks; reserved and in_progress are counted together as 4

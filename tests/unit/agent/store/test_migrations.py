@@ -52,7 +52,7 @@ def test_opening_again_changes_nothing(store: SqliteStore, path: Path) -> None:
     assert one(path, "SELECT group_concat(sql) FROM sqlite_schema") == schema
 
 
-def test_an_older_database_is_upgraded_after_a_backup(
+def test_an_older_database_is_upgraded_by_its_supervisor_alone_and_after_a_backup(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (enqueued,) = store.tasks.enqueue([NewTask("demo", "{}")], 1)
@@ -60,7 +60,10 @@ def test_an_older_database_is_upgraded_after_a_backup(
     steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT"]
     monkeypatch.setattr(migrations, "steps", lambda: steps)
 
-    assert open_store(path).tasks.find(enqueued.id).type == "demo"
+    with pytest.raises(StoreError, match="has the older schema"):
+        open_store(path)
+    assert one(path, "PRAGMA user_version") == len(steps) - 1
+    assert open_store(path, supervises=True).tasks.find(enqueued.id).type == "demo"
 
     backup = path.with_name(f"state.db.before-schema-{len(steps)}")
     assert one(path, "PRAGMA user_version") == len(steps)
@@ -76,8 +79,8 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     store.close()
     steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT; INSERT INTO admission VALUES (2, 1, 1, 1, 1)"]
     monkeypatch.setattr(migrations, "steps", lambda: steps)
-    with pytest.raises(StoreError):
-        open_store(path)
+    with pytest.raises(StoreError, match="breaks its rules"):
+        open_store(path, supervises=True)
 
     assert one(path, "PRAGMA user_version") == len(steps) - 1
     assert one(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'added'") == 0

@@ -37,7 +37,7 @@ INDEXES = {  # the index that each query on a hot path, or on many tasks, has to
     "oversight.latest_sample": "metrics_at",
 }
 MAY_SCAN = {"tasks.list_by_id"}  # walks down from the newest task, and stops at its limit
-BY_ID = ("claims.succeed_chunk", "claims.succeed", "claims.standing", "custody.begin", "custody.rescue", "tasks.find")
+BY_ID = ("claims.succeed_short", "claims.succeed", "claims.standing", "custody.begin", "custody.rescue", "tasks.find")
 
 
 @pytest.fixture(scope="module")
