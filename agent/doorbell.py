@@ -6,6 +6,7 @@ may be reached, costs only the time until the supervisor looks by itself.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import os
@@ -90,6 +91,7 @@ class _Button:
         if self._socket is None or self._pid != os.getpid():
             kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
             self._socket, self._pid = socket.socket(socket.AF_UNIX, kind), os.getpid()
+            atexit.register(self._socket.close)
         return self._socket
 
     def forget_if_lost(self, error: OSError) -> None:

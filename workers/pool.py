@@ -197,7 +197,7 @@ class WorkerPool:
         os.close(their_output)
 
     def enrol(self) -> None:
-        """Give a row to each worker that was forked; until it stands, the worker is not told to claim. Note who drains."""
+        """Give a row to each worker that was forked; until it stands, it is not told to claim. Note who drains."""
         for worker in self.workers.values():
             if worker.is_draining and worker.is_enrolled and not worker.is_noted_draining and worker.running():
                 self._store.custody.set_worker(worker.id, "draining", self._clock.now())
@@ -344,7 +344,6 @@ class WorkerPool:
         data = worker.read_output() if worker.id in self.workers else None
         if data is not None and not data:
             self._ignore(worker.output)
-        running = worker.running() if data else None
         if data:
-            self.relay.feed(worker.id, running.task if running else 0, data)
+            self.relay.feed(worker.id, worker.last_task, data)
         return bool(data)

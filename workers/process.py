@@ -13,7 +13,7 @@ from agent.host import Identity
 from agent.task import Outcome, Start
 from workers.channel import Channel
 from workers.messages import Target
-from workers.slot import ATTEMPT, BUSY, CLAIMS, DEADLINE_NS, HOLD, STARTED_AT, STARTED_NS, TASK, Slot
+from workers.slot import ATTEMPT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
 from workers.verdicts import End
 
 _MOST_READ = 65536  # bytes of output taken at a time
@@ -93,6 +93,11 @@ class WorkerProcess:
             if words[TASK] == task and words[CLAIMS] == seen.claims:
                 return seen
         return None
+
+    @property
+    def last_task(self) -> int:
+        """The task that runs, or ran last: what is printed without a tag is laid to it. 0: there is none."""
+        return self.slot.words[TASK] or self.slot.words[LAST]
 
     def pending(self) -> tuple[Sequence[Outcome], int]:
         """Outcomes that nobody has committed, and the offset to commit them by."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from tests.integration.world import MakeWorld, kill, most_at_once
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.world import World, kill, most_at_once
 
 
-def test_a_types_limit_holds_over_all_workers_and_is_used(make_world: MakeWorld) -> None:
-    world = make_world(bulk__max_concurrent=4)
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One agent with four workers."""
+    world = World(tmp_path_factory.mktemp("limits"), bulk__max_concurrent=4)
     world.start()
+    yield world
+    world.close()
+
+
+def test_a_types_limit_holds_over_all_workers_and_is_used(world: World) -> None:
     limited = world.client.enqueue_many("limited", [{"s": 0.02}] * 16)
     alone = world.client.enqueue_many("alone", [{"s": 0.01}] * 8)
 
@@ -18,9 +29,7 @@ def test_a_types_limit_holds_over_all_workers_and_is_used(make_world: MakeWorld)
     assert most_at_once(world.effects(), limited + alone) == 3
 
 
-def test_a_type_at_its_limit_holds_up_no_other(make_world: MakeWorld) -> None:
-    world = make_world(bulk__max_concurrent=2)
-    world.start()
+def test_a_type_at_its_limit_holds_up_no_other(world: World) -> None:
     blocked = world.client.enqueue_many("alone", [{"s": 0.5}] * 2)
     world.started(blocked[0])
 
@@ -30,9 +39,7 @@ def test_a_type_at_its_limit_holds_up_no_other(make_world: MakeWorld) -> None:
     assert [world.state(task) for task in blocked] == ["in_progress", "queued"]
 
 
-def test_a_limit_holds_when_a_worker_that_counted_is_killed(make_world: MakeWorld) -> None:
-    world = make_world(bulk__max_concurrent=3)
-    agent = world.start()
+def test_a_limit_holds_when_a_worker_that_counted_is_killed(world: World) -> None:
     tasks = world.client.enqueue_many("alone", [{"s": 0.1}] * 3)
     world.started(tasks[0])
 
@@ -42,4 +49,3 @@ def test_a_limit_holds_when_a_worker_that_counted_is_killed(make_world: MakeWorl
 
     lasting = [effect for effect in world.effects() if effect != first]
     assert most_at_once(lasting, tasks) == 1
-    assert agent.process.poll() is None

@@ -14,11 +14,10 @@ from tests.support.waiting import until
 def test_every_line_that_a_handler_prints_bears_its_task(make_world: MakeWorld) -> None:
     world = make_world(bulk__max_concurrent=1)
     agent = world.start()
-    tasks = [world.enqueue("talk") for _ in range(3)]
 
-    world.reach(tasks, "succeeded")
-
-    for task in tasks:
+    for _ in range(3):
+        task = world.enqueue("talk")
+        world.reach(task, "succeeded")
         for text in ("said by python", "said by a shell", "complained by a shell"):
             line = f"[task {task}] {text}\n"
             until(lambda line=line: line in agent.err, what=f"{line!r} in {agent.err!r}")

@@ -77,7 +77,7 @@ def test_a_program_obeys_signals_and_its_workers_die_with_it(make_world: MakeWor
     assert len(left) == 3
 
     kill(first.pid, signal.SIGTERM)
-    out, err = first.communicate(timeout=10)
+    _, err = first.communicate(timeout=10)
     assert first.returncode == 0, err
     gone_within(left, 0.1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_gaps_between_attempts_double_and_jitter_by_a_quarter_at_most(world:
     record = world.reach(task, "failed")
 
     times = [start.at for start in world.starts(task)]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert len(gaps) == 2
     assert 0.2 <= gaps[0] < 0.25 + 0.3
     assert 0.4 <= gaps[1] < 0.5 + 0.3

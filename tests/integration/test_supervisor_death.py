@@ -125,7 +125,7 @@ def test_killing_everything_at_once_again_and_again_loses_nothing(make_world: Ma
     killed = 0
     for round_ in range(5):
         agent = world.start()
-        until(lambda: ended(world) >= 130 * (round_ + 1), 20, "some tasks of the round to end")
+        until(lambda wanted=130 * (round_ + 1): ended(world) >= wanted, 20, "some tasks of the round to end")
         victims = [agent.pid, *family(agent.pid)]
         for pid in victims:
             kill(pid)

@@ -182,7 +182,9 @@ class World:
         """Wait for an event with these fields."""
 
         def found() -> list[dict[str, Any]]:
-            return [event for event in self.events(name) if all(event.get(key) == value for key, value in fields.items())]
+            return [
+                event for event in self.events(name) if all(event.get(key) == value for key, value in fields.items())
+            ]
 
         return until(found, timeout, f"the event {name} {fields}")[0]
 

@@ -161,7 +161,7 @@ def picky(payload: Payload) -> Payload:
 def talk(payload: Payload) -> Payload:
     """Prints, and lets a shell print."""
     print("said by python")
-    os.system("echo said by a shell; echo complained by a shell >&2")
+    os.system("echo said by a shell; echo complained by a shell >&2")  # noqa: S605 (that it goes through a shell is the point)
     return {}
 
 
