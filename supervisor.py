@@ -38,7 +38,6 @@ TICK_S = 0.010  # only while somebody is at work
 GLANCE_S = 1.0  # the safety net behind the doorbell
 TROUBLE_S = 0.5
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
-SUSPENSION = 24 * 3600 * SECOND  # of retention, after the clock was set
 INTERRUPTED = 130
 
 
@@ -297,7 +296,7 @@ class Supervisor:
         for file in (self._parts.logfile, self._parts.metrics.file):
             file.rotate_if_larger(telemetry.log_max_bytes, telemetry.log_keep)
         if self._wall.has_stepped():
-            self._parts.chores.suspended_until = self._clock.now() + SUSPENSION
+            self._parts.chores.suspend_retention()
             self._parts.store.custody.hasten(self._clock.now())
             self._timetable.now("look")
         if self._parts.recovered.waiting:
@@ -348,6 +347,4 @@ class Supervisor:
             self._pool.trouble = None
 
     def _is_over(self) -> bool:
-        if not self._is_stopping:
-            return False
-        return not self._pool.workers or self._timetable.is_due("give up")
+        return self._is_stopping and (not self._pool.workers or self._timetable.is_due("give up"))

@@ -16,6 +16,7 @@ PAGE_BYTES = 4096
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 WATCH_LOG_S = 0.05  # while workers write
 PRUNE_EVERY_S = 60.0
+SUSPENSION_NS = 24 * 3600 * 1_000_000_000
 BATCHES_A_TURN = 20
 IDLE_S = 60.0
 
@@ -36,7 +37,7 @@ class Chores(threading.Thread):
         super().__init__(name="chores", daemon=True)
         self.retention = retention
         self.deliver = deliver
-        self.suspended_until = 0  # wall µs; retention waits after the clock was set
+        self._prune_not_before_ns = 0
         self._store = store
         self._clock = clock
         self._poked = threading.Event()
@@ -48,6 +49,10 @@ class Chores(threading.Thread):
         """Look around now. `is_active`: workers write, so the log is watched."""
         self._is_active = is_active
         self._poked.set()
+
+    def suspend_retention(self) -> None:
+        """Delete nothing for a day: the clock was set, and what looks old may not be."""
+        self._prune_not_before_ns = self._clock.monotonic() + SUSPENSION_NS
 
     def stop(self, timeout: float) -> None:
         """End after the chore under way; a last checkpoint comes with the store's closing."""
@@ -82,7 +87,7 @@ class Chores(threading.Thread):
 
     def _prune(self) -> None:
         now = self._clock.now()
-        if self._clock.monotonic() < self._prune_due_ns or now < self.suspended_until:
+        if self._clock.monotonic() < max(self._prune_due_ns, self._prune_not_before_ns):
             return
         self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
         tasks = self._prune_tasks(now)

@@ -199,7 +199,7 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     handle.set_busy_timeout(patience_ms)
     handle.execute("PRAGMA trusted_schema = OFF")
     if not read_only:
-        if handle.pragma("journal_mode") != "wal":
+        if handle.pragma("page_count") == 0:  # a new one: what may be another program's stays as it is
             handle.pragma("journal_mode", "wal")
         handle.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY")
         handle.execute("PRAGMA cache_size = -16384")

@@ -27,9 +27,9 @@ def steps() -> list[str]:
 
 def prepare(connection: Connection, may_upgrade: bool) -> None:
     """Create or (under the supervisor's lock) upgrade the schema. Raises ForeignDatabase, NewerDatabase, StoreError."""
-    check_place(connection.path)
     latest = len(steps())
     version = check_version(connection, latest)
+    _keep_a_log(connection)
     if version == latest:
         return
     if version and not may_upgrade:
@@ -60,7 +60,9 @@ def check_version(connection: Connection, latest: int) -> int:
 
 
 def check_place(path: Path) -> None:
-    """Refuse places where SQLite's locks do not hold: network file systems and hard links. Raises StoreError."""
+    """Refuse a directory, and where SQLite's locks do not hold: network file systems, hard links. Raises StoreError."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory: name a file in it (persistence.db_path)")
     kind = file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreError(
@@ -79,6 +81,13 @@ def file_system(directory: Path) -> str:
         if len(mount) >= len(best) and (f"{directory}/").startswith(mount.rstrip("/") + "/"):
             best, kind = mount, right.split()[0]
     return kind
+
+
+def _keep_a_log(connection: Connection) -> None:
+    """A backup that somebody put in the database's place has no write-ahead log yet."""
+    if connection.handle.pragma("journal_mode") != "wal":
+        with connection.excluding_writers() as handle:
+            handle.pragma("journal_mode", "wal")
 
 
 def _version(cursor: Cursor) -> int:

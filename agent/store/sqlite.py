@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.errors import StoreError
 from agent.store.connection import BUSY_TIMEOUT_MS, Connection
 from agent.store.locks import SupervisorLock, WriteLock, run_directory
-from agent.store.migrations import prepare
+from agent.store.migrations import check_place, prepare
 
 if TYPE_CHECKING:
     from agent.store.claims import Claims
@@ -117,6 +117,7 @@ def open_store(
     real = path.resolve()
     if not real.parent.is_dir():
         raise StoreError(f"there is no directory {real.parent} for the database: make it, or set persistence.db_path")
+    check_place(real)  # before anything is made beside it
     store = SqliteStore(real, patience_s, busy_ms)
     store.prepare(supervises)
     return store

@@ -53,12 +53,12 @@ def test_repeated_pauses_reach_the_webhook_and_the_mailbox(
     world.start()
     for number in (1, 2):
         tasks = world.client.enqueue_many("hopeless", [{}] * 3)
-        until(lambda number=number: len(world.events("governance.pause")) == number, what=f"pause {number}")
+        world.happened("governance.pause", number)
         world.reach(tasks, "failed")
-        until(lambda number=number: len(world.events("governance.resume")) >= number, what=f"the end of pause {number}")
+        world.happened("governance.resume", number)
 
     until(lambda: receiver.requests and mailbox.mails, what="a request and a mail")
-    until(lambda: len(world.events("escalation.delivered")) == 2, what="both deliveries to be noted")
+    world.happened("escalation.delivered", 2)
     body = json.loads(receiver.requests[0].body)
     assert "hopeless" in json.dumps(body)
     assert mailbox.mails[0].rcpt_tos == ["ops@mail.test"]

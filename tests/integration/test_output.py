@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.integration.world import MakeWorld
+from tests.integration.world import MakeWorld, said
 from tests.support.processes import MAIN
 from tests.support.waiting import until
 
@@ -19,8 +19,7 @@ def test_every_line_that_a_handler_prints_bears_its_task(make_world: MakeWorld) 
         task = world.enqueue("talk")
         world.reach(task, "succeeded")
         for text in ("said by python", "said by a shell", "complained by a shell"):
-            line = f"[task {task}] {text}\n"
-            until(lambda line=line: line in agent.err, what=f"{line!r} in {agent.err!r}")
+            said(agent, f"[task {task}] {text}\n")
     assert agent.out == ""
 
 

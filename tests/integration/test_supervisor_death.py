@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.world import MakeWorld, World, gone_within, kill
+from tests.integration.world import MakeWorld, gone_within, kill
 from tests.support.processes import CHECKOUT, family, is_alive, is_stopped
 from tests.support.waiting import until
 
@@ -125,7 +125,7 @@ def test_killing_everything_at_once_again_and_again_loses_nothing(make_world: Ma
     killed = 0
     for round_ in range(5):
         agent = world.start()
-        until(lambda wanted=130 * (round_ + 1): ended(world) >= wanted, 20, "some tasks of the round to end")
+        world.ended(130 * (round_ + 1))
         victims = [agent.pid, *family(agent.pid)]
         for pid in victims:
             kill(pid)
@@ -142,11 +142,6 @@ def test_killing_everything_at_once_again_and_again_loses_nothing(make_world: Ma
     assert sum(starts.values()) - len(tasks) <= killed
     successes = Counter(sum(word == "succeeded" for word in world.outcomes(task)) for task in tasks)
     assert successes == {1: 1000}
-
-
-def ended(world: World) -> int:
-    """How many handlers have come to their end."""
-    return sum(effect.word == "end" for effect in world.effects())
 
 
 def start_program(directory: Path) -> tuple[subprocess.Popen[bytes], Path]:

@@ -124,6 +124,13 @@ class World:
         found = [line.split() for line in lines]
         return [Effect(word, int(task), int(attempt), int(pid), float(at)) for word, task, attempt, pid, at in found]
 
+    def ended(self, number: int, timeout: float = 20) -> None:
+        """Wait until so many handlers have come to their end."""
+        path = self.directory / "effects"
+        until(
+            lambda: path.exists() and path.read_bytes().count(b"end ") >= number, timeout, f"{number} handlers to end"
+        )
+
     def starts(self, task: int) -> list[Effect]:
         """The starts of a task's handler."""
         return [effect for effect in self.effects() if effect[:2] == ("start", task)]
@@ -187,6 +194,15 @@ class World:
             ]
 
         return until(found, timeout, f"the event {name} {fields}")[0]
+
+    def happened(self, name: str, times: int, timeout: float = 10) -> None:
+        """Wait until an event has happened so often."""
+        until(lambda: len(self.events(name)) >= times, timeout, f"{name} to happen {times} times")
+
+
+def said(agent: Agent, text: str) -> None:
+    """Wait until the agent has written this to its stderr."""
+    until(lambda: text in agent.err, what=f"{text!r} in {agent.err!r}")
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> float:
