@@ -87,6 +87,18 @@ def session_members(sid: int) -> list[Identity]:
     return found
 
 
+def left_behind(leader: Identity) -> list[Identity]:
+    """What a dead session leader left in its session; nothing when the session may be somebody else's by now."""
+    now = identity(leader.pid)
+    if (now is not None and now != leader) or is_alive(leader) is None:
+        return []
+    return [
+        member
+        for member in session_members(leader.pid)
+        if member.boot_id == leader.boot_id and member.start_ticks >= leader.start_ticks and member.pid != leader.pid
+    ]
+
+
 def kill_and_wait(identities: Iterable[Identity], timeout_s: float) -> list[Identity]:
     """SIGKILL to each of them, and to nobody who has their pid by now; the survivors after at most `timeout_s` seconds.
 

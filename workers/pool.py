@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from agent.clock import Clock
-from agent.host import identity
+from agent.host import identity, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.task import new_worker_id
 from agent.telemetry.logs import log
@@ -31,10 +31,11 @@ from workers.orders import Orders, assign
 from workers.output import LineRelay
 from workers.process import Phase, WorkerProcess
 from workers.slot import Slot
+from workers.spacing import Spacing
 from workers.stops import Stops
 from workers.verdicts import End
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 30.0
+DEAD_WITHIN_S = 5.0
 LAST_READS = 64  # of a dead worker's output, 64 KiB each
 
 
@@ -67,8 +68,7 @@ class WorkerPool:
         self._version = version
         self._rings = 0
         self._went_idle = False
-        self._stillborn = 0
-        self._birth_due_ns = 0
+        self._spacing = Spacing(clock)
 
     # -- Orders
 
@@ -171,7 +171,7 @@ class WorkerPool:
 
     def fill(self, now_ns: int) -> None:
         """Fork what is missing."""
-        if self.is_closing or now_ns < self._birth_due_ns:
+        if self.is_closing or self._spacing.due_ns(now_ns):
             return
         alive = sum(not worker.is_draining for worker in self.workers.values())
         for _ in range(self._orders.size - alive):
@@ -197,7 +197,7 @@ class WorkerPool:
         os.close(their_output)
 
     def enrol(self) -> None:
-        """Give a row to each worker that was forked; until it stands, it is not told to claim. Note who drains."""
+        """Give a row to each worker that was forked; until it stands, it is not to claim. Note who drains."""
         for worker in self.workers.values():
             if worker.is_draining and worker.is_enrolled and not worker.is_noted_draining and worker.running():
                 self._store.custody.set_worker(worker.id, "draining", self._clock.now())
@@ -208,15 +208,9 @@ class WorkerPool:
                 log("worker.started", worker=worker.word, pid=worker.pid)
                 self._send_targets()
 
-    def _delay_births(self, why: str) -> None:
-        self._stillborn += 1
-        delay = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._stillborn - 1, 20))
-        self._birth_due_ns = self._clock.monotonic() + int(delay * 1e9)
-        log("worker.exited", level="error", why=why, next_birth_in_s=delay)
-
     def birth_due_ns(self, now_ns: int) -> int | None:
         """When a delayed birth is due."""
-        return self._birth_due_ns if self._birth_due_ns > now_ns and not self.is_closing else None
+        return None if self.is_closing else self._spacing.due_ns(now_ns)
 
     # -- Deaths
 
@@ -233,7 +227,7 @@ class WorkerPool:
                 worker.identity = identity(worker.pid)  # None: dead already, its exit is on the way
             case "fork_failed":
                 self._remove(worker)
-                self._delay_births(f"no process could be forked: {message['error']}")
+                self._spacing.went_wrong(f"no process could be forked: {message['error']}")
             case "stopped":
                 self.stops.on_stopped(worker)
             case "continued":
@@ -249,9 +243,12 @@ class WorkerPool:
         return len(dead)
 
     def lose_all(self) -> None:
-        """The fork server is gone, and all workers died with it."""
+        """The fork server is gone, and all workers die with it: see to that, and to what they leave behind."""
+        known = [worker.identity for worker in self.workers.values() if worker.identity is not None]
+        survivors = kill_and_wait([*known, *(each for leader in known for each in left_behind(leader))], DEAD_WITHIN_S)
         for worker in self.workers.values():
-            worker.end = worker.end or End(None)
+            if worker.identity not in survivors:
+                worker.end = worker.end or End(None, self.is_closing)
 
     def _bury(self, worker: WorkerProcess, end: End) -> None:
         self._hear(worker)
@@ -260,7 +257,9 @@ class WorkerPool:
                 break
         self.relay.finish(worker.id)
         if worker.phase is Phase.STARTING and not self.is_closing:
-            self._delay_births(f"a worker ended with status {end.status} before it was ready: see what it printed")
+            self._spacing.went_wrong(
+                f"a worker ended with status {end.status} before it was ready: see what it printed"
+            )
         self._undertaker.bury(worker, end)
         self.stops.answer(worker, Halted.MISSED)
         self._remove(worker)
@@ -290,7 +289,7 @@ class WorkerPool:
         match message["op"]:
             case "ready":
                 worker.phase = Phase.READY
-                self._stillborn = 0
+                self._spacing.went_well()
                 log("worker.ready", worker=worker.word, pid=worker.pid)
                 self._send_targets()
             case "idle":

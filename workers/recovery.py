@@ -16,7 +16,7 @@ import msgspec
 
 from agent.clock import SECOND, Clock
 from agent.errors import Unavailable
-from agent.host import Identity, identity, is_alive, kill_and_wait, session_members
+from agent.host import Identity, is_alive, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.store.values import Burial, Death, WorkerRow
 from agent.task import Outcome, Start
@@ -71,24 +71,12 @@ def _end(left: Iterable[WorkerRow]) -> int:
     for row in left:
         if is_alive(row.identity):
             meant.append(row.identity)
-        meant += _of_its_session(row.identity)
+        meant += left_behind(row.identity)
     survivors = kill_and_wait(meant, KILL_WITHIN_S) if meant else []
     if survivors:
         pids = ", ".join(str(each.pid) for each in survivors)
         raise Unavailable(f"processes {pids} of an earlier run cannot be ended: wait for their disk, or reboot")
     return len(meant)
-
-
-def _of_its_session(leader: Identity) -> list[Identity]:
-    """Members of a worker's session; none when its number belongs to somebody else by now."""
-    now = identity(leader.pid)
-    if (now is not None and now != leader) or is_alive(leader) is None:
-        return []
-    members = session_members(leader.pid)
-    return [
-        member for member in members
-        if member.boot_id == leader.boot_id and member.start_ticks >= leader.start_ticks and member.pid != leader.pid
-    ]  # fmt: skip
 
 
 def _bury(store: SqliteStore, clock: Clock, worker: int) -> Burial:

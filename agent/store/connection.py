@@ -133,6 +133,12 @@ class Connection:
         with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
             yield handle
 
+    @contextmanager
+    def beside_writers(self) -> Iterator[apsw.Connection]:
+        """The bare handle, while others may write. Raises StoreLocked when one of them is in the way."""
+        with self._turn() as handle, _errors_of(self.path):
+            yield handle
+
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
         with self._turn() as handle, _errors_of(self.path):

@@ -71,11 +71,18 @@ class Upkeep:
         if finish:
             with self._connection.excluding_writers() as handle:
                 return _checkpoint(handle)
-        return _checkpoint(self._connection.handle)
+        return self._beside_writers(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def log_frames(self) -> tuple[int, int]:
         """How many frames the log holds, and how many of them are copied; looks, and copies none."""
-        return self._connection.handle.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return self._beside_writers(apsw.SQLITE_CHECKPOINT_NOOP)
+
+    def _beside_writers(self, mode: int) -> tuple[int, int]:
+        try:
+            with self._connection.beside_writers() as handle:
+                return handle.wal_checkpoint(mode=mode)
+        except StoreLocked:  # a writer is just at the log's head: there is nothing to see until the next look
+            return 0, 0
 
 
 def _checkpoint(handle: apsw.Connection) -> tuple[int, int]:
