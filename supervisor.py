@@ -165,8 +165,8 @@ class Supervisor:
 
     def _on_fork_server_lost(self) -> None:
         self._selector.unregister(self._fork_server)
-        code = self._fork_server.stop(LAST_WORDS_S)
-        log("fork_server.lost", pid=self._fork_server.pid, status=code)
+        log("fork_server.lost", pid=self._fork_server.pid, status=self._fork_server.stop(LAST_WORDS_S))
+        self._fork_server.check_import()
         self._pool.lose_all()
         if not self._plan.restarts and not self._is_stopping:
             raise Unavailable("the fork server died, and with it this program's handlers: start the program again")

@@ -126,7 +126,8 @@ class Client:
         handled = [name for name, is_handled in types.items() if is_handled]
         if types.get(type_) or not handled:
             return None
-        return f"nobody is known to handle {type_!r}{did_you_mean(type_, handled)}; its tasks wait until somebody does"
+        meant = did_you_mean(type_, handled)
+        return f"nobody is known to handle {type_!r}, whose tasks wait until somebody does{meant}"
 
     def ring(self) -> None:
         """Tell the supervisor that there is something to do."""

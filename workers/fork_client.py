@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.errors import Unavailable
+from agent.errors import HandlersError, Unavailable
 from agent.handlers import Registry
 from workers.births import WorkerMain, flush_streams, leave_by
 from workers.channel import Channel
@@ -39,6 +39,7 @@ class ForkServer:
         self.exited: int | None = None
         self._process = process
         self._pidfd = os.pidfd_open(pid)
+        self._has_imported = False
 
     @classmethod
     def start_fresh(cls, specs: Sequence[str], cwd: Path, worker_main: str | None = None) -> ForkServer:
@@ -101,7 +102,15 @@ class ForkServer:
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next report, or None; raises PeerGone once all are read and the fork server is gone."""
-        return self.channel.receive()
+        received = self.channel.receive()
+        self._has_imported |= received is not None  # `types` is what it says first
+        return received
+
+    def check_import(self) -> None:
+        """Raise HandlersError if it ended by itself before it had imported the handlers: another one would, too."""
+        if not self._has_imported and self.exited not in (None, -signal.SIGKILL):
+            cure = "import them by hand to see why"
+            raise HandlersError(f"the process that imports the handlers ended with status {self.exited}: {cure}")
 
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""

@@ -258,7 +258,7 @@ class WorkerPool:
         self.relay.finish(worker.id)
         if worker.phase is Phase.STARTING and not self.is_closing:
             self._spacing.went_wrong(
-                f"a worker ended with status {end.status} before it was ready: see what it printed"
+                f"a worker ended (status {end.status}) before it was ready: see what it printed"
             )
         self._undertaker.bury(worker, end)
         self.stops.answer(worker, Halted.MISSED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import apsw
 
 from agent.clock import SECOND
+from agent.errors import StoreLocked
 from agent.lifecycle import State
 from agent.store.connection import Connection, Cursor
 from agent.store.outcomes import sql as claims_sql

@@ -20,7 +20,7 @@ def fresh_checkout(directory: Path) -> Path:
     for name in PRODUCT:
         source = CHECKOUT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, copy / name)
         else:
             shutil.copy2(source, copy / name)
     return copy

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from enhanced_automation_agent import EnhancedAutomationAgent
+from enhanced_automation_agent import EnhancedAutomationAgent, main
 from tests.support.processes import Agent, Completed, run_cli, start_agent
 from tests.support.waiting import until
 
@@ -17,7 +20,7 @@ telemetry: {sample_interval_s: 100ms}
 """
 """Things happen soon, and the governor sees no reason to act."""
 
-HANDLERS = '''\
+HANDLERS = """\
 import time
 from pathlib import Path
 
@@ -58,7 +61,7 @@ def returns(payload):
         "nothing": None, "a list": [1], "a set": {"value": {1}}, "nan": {"value": float("nan")}, "a number": 1,
         "vast": {"text": "x" * (1 << 20)}, "a long number": {"deep": [{"value": 1 << 63}]},
     }[payload["what"]]
-'''
+"""
 
 
 class Home:
@@ -69,25 +72,37 @@ class Home:
         database, logs = directory / "state.db", directory / "logs"
         places = f"persistence: {{db_path: {database}}}\n"
         (directory / "handlers.py").write_text(handlers, "utf-8")
-        (directory / "config.yml").write_text(config.replace("telemetry: {", f"telemetry: {{log_dir: {logs}, ") + places)
+        (directory / "config.yml").write_text(
+            config.replace("telemetry: {", f"telemetry: {{log_dir: {logs}, ") + places
+        )
         self.agent = EnhancedAutomationAgent(directory / "config.yml")
         self._agents: list[Agent] = []
 
     def cli(self, *words: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Completed:
         """A command, run to its end; whatever it was, nobody sees a traceback of ours."""
         done = run_cli(*words, cwd=self.directory, env=env, stdin=stdin)
-        assert "enhanced_automation_agent.py\", line" not in done.err, done.err
+        assert 'enhanced_automation_agent.py", line' not in done.err, done.err
         return done
+
+    def call(self, *words: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Completed:
+        """The same without a process of its own, which takes a tenth of the time."""
+        given, out, err = (io.TextIOWrapper(io.BytesIO(text), "utf-8") for text in (stdin.encode(), b"", b""))
+        with chdir(self.directory), patch.dict("os.environ", env or {}), patch("sys.stdin", given):
+            with redirect_stdout(out), redirect_stderr(err):
+                code = main(words)
+        for stream in (out, err):
+            stream.seek(0)
+        return Completed(code, out.read(), err.read())
 
     def json(self, *words: str) -> Any:
         """The document that a command prints, which succeeds."""
-        done = self.cli(*words, "--json")
+        done = self.call(*words, "--json")
         assert done.code == 0, done.err
         return done.json
 
     def refused(self, code: int, *words: str, env: Mapping[str, str] | None = None, stdin: str = "") -> str:
         """Why a command refuses: one sentence on stderr, nothing on stdout."""
-        done = self.cli(*words, env=env, stdin=stdin)
+        done = self.call(*words, env=env, stdin=stdin)
         assert (done.code, done.out) == (code, ""), done
         errors = [line.removeprefix("error: ") for line in done.err.splitlines() if line.startswith("error: ")]
         assert len(errors) == 1, done.err

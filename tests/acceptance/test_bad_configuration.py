@@ -10,7 +10,7 @@ from tests.acceptance.home import Home
 def complaints(home: Home, text: str, *words: str, **env: str) -> list[str]:
     """What is said of a configuration; whatever the command is, it says so before it does anything."""
     (home.directory / "wrong.yml").write_text(text)
-    done = home.cli("--config", "wrong.yml", *(words or ("stats",)), env=env)
+    done = home.call("--config", "wrong.yml", *(words or ("stats",)), env=env)
     assert (done.code, done.out) == (78, ""), done
     assert "Traceback" not in done.err
     return done.err.removeprefix("error: ").splitlines()
@@ -28,7 +28,9 @@ telemetry:
   log_interval_s: yes
 """
 
-    told = complaints(home, text, "enqueue", "echo", "{}", SANAAGENT_BULK_MAX_QUEUED="-5", SANAAGENT_BULK_MAX_CONCURENT="4")
+    told = complaints(
+        home, text, "enqueue", "echo", "{}", SANAAGENT_BULK_MAX_QUEUED="-5", SANAAGENT_BULK_MAX_CONCURENT="4"
+    )
 
     assert [line.partition(": ")[0] for line in told] == [
         "wrong.yml:2:19", "wrong.yml:3:3", "wrong.yml:4:19", "wrong.yml:5:24", "wrong.yml:6:14", "wrong.yml:8:19",
@@ -45,7 +47,10 @@ telemetry:
     [
         ("governance: {window_s: 2, pause_mode: stop}", "governance.pause_mode must be finish or freeze, not 'stop'"),
         ("governance: {window_s: 5}", "governance.window_s (5) must be at least 3 times telemetry.sample_interval_s"),
-        ("governance: {min_concurrent: 9}", "bulk.max_concurrent (8 by default) must be at least governance.min_concurrent (9)"),
+        (
+            "governance: {min_concurrent: 9}",
+            "max_concurrent (8 by default) must be at least governance.min_concurrent (9)",
+        ),
         ("governance: {hysteresis_pct: 90}", "governance.hysteresis_pct (90) must be less than"),
         ("escalation: {enabled: true, webhook_url: nowhere}", "escalation.webhook_url must be an address"),
         ("bulk: {max_concurrent: 0}", "bulk.max_concurrent must be at least 1, not 0"),
@@ -66,7 +71,8 @@ def test_a_file_that_is_not_there_is_named(home: Home) -> None:
     by_option = home.refused(78, "--config", "missing.yml", "stats")
     by_variable = home.refused(78, "stats", env={"SANAAGENT_CONFIG": "missing.yml"})
 
-    assert by_option == by_variable == "missing.yml: there is no such file: name another by --config or SANAAGENT_CONFIG"
+    assert by_option == "missing.yml: there is no such file: name another by --config or SANAAGENT_CONFIG"
+    assert by_variable == by_option
 
 
 def test_a_secret_is_never_shown(home: Home) -> None:

@@ -23,7 +23,7 @@ MIB = 1 << 20
 @pytest.mark.parametrize(
     ("payload", "why"),
     [
-        ("{value: 42}", "payload is not valid JSON at line 1, column 2 (expecting property name enclosed in double quotes)"),
+        ("{value: 42}", "payload is not valid JSON at line 1, column 2 (expecting property name enclosed in"),
         ('{"a": 1,\n "b": }', "payload is not valid JSON at line 2, column 7"),
         ("", "payload is not valid JSON at line 1, column 1"),
         ('{"a": 1} {"b": 2}', "payload is not valid JSON at line 1, column 10"),
@@ -69,7 +69,8 @@ def test_what_is_just_allowed_is_stored_as_it_was(home: Home) -> None:
     (home.directory / "large.json").write_text('{"text":"' + "x" * (MIB - 11) + '"}')
 
     assert home.json("enqueue", "echo", "@large.json")["payload"] == {"text": "x" * (MIB - 11)}
-    assert home.json("enqueue", "echo", '{"a":[9223372036854775807,-9223372036854775808]}')["payload"]["a"][0] == 2**63 - 1
+    record = home.json("enqueue", "echo", '{"a":[9223372036854775807,-9223372036854775808]}')
+    assert record["payload"] == {"a": [2**63 - 1, -(2**63)]}
     assert home.cli("enqueue", "echo", DEEPEST).code == 0
     assert home.json("enqueue", "echo", r'{"a":"\u0000\ud83d\ude00"}')["payload"] == {"a": "\0😀"}
 
@@ -83,7 +84,7 @@ def test_a_type_that_nobody_handles_is_guessed_and_waits_in_sight(home: Home) ->
     done = home.cli("enqueue", "ecko", "{}")
 
     assert (done.code, done.out) == (0, "1\n")
-    assert "nobody is known to handle 'ecko'; did you mean 'echo'?" in done.err
+    assert "nobody is known to handle 'ecko', whose tasks wait until somebody does; did you mean 'echo'?" in done.err
     assert home.json("stats")["types"] == {"ecko": {"queued": 1}}
     drained = home.cli("resume", "--drain")
     assert drained.code == 0
@@ -116,7 +117,7 @@ def test_what_a_handlers_module_raises_is_shown_as_the_users(home: Home) -> None
     assert done.code == 78
     assert f"it raised ZeroDivisionError at {home.directory}/broken.py:2; mend it there." in done.err
     shown = done.err.partition("Your traceback:")[2]
-    assert "broken.py\", line 4, in <module>" in shown
+    assert 'broken.py", line 4, in <module>' in shown
     assert "ZeroDivisionError: division by zero" in shown
     assert "agent/" not in shown
 
@@ -134,15 +135,15 @@ def test_a_handlers_module_that_is_no_python_is_shown_where(home: Home) -> None:
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("from enhanced_automation_agent import handler\n@handler('echo')\ndef other(payload): return {}", "registered twice"),
-        ("from enhanced_automation_agent import handler\n@handler('x')\nasync def x(payload): return {}", "asynchronous"),
-        ("from enhanced_automation_agent import handler\n@handler('x')\ndef x(): return {}", "one argument"),
-        ("from enhanced_automation_agent import handler\n@handler('x', timeot=1)\ndef x(p): return {}", "did you mean 'timeout'"),
+        ("@handler('echo')\ndef other(payload): return {}", "registered twice"),
+        ("@handler('x')\nasync def x(payload): return {}", "asynchronous"),
+        ("@handler('x')\ndef x(): return {}", "one argument"),
+        ("@handler('x', timeot=1)\ndef x(p): return {}", "did you mean 'timeout'"),
         ("raise SystemExit(3)", "SystemExit"),
     ],
 )
 def test_handlers_that_cannot_work_are_refused(home: Home, source: str, why: str) -> None:
-    (home.directory / "more.py").write_text(source)
+    (home.directory / "more.py").write_text(f"from enhanced_automation_agent import handler\n{source}")
 
     done = resumed(home, SANAAGENT_HANDLERS="more.py")
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_attempts_of_a_task_keep_their_errors_and_gaps(served: Home) -> None
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["failed", "failed", "succeeded"]
     assert "ValueError: bad luck in attempt 1" in record["attempts"][0]["error"]
     times = [datetime.fromisoformat(attempt["started_at"]) for attempt in record["attempts"]]
-    gaps = [(after - before).total_seconds() for before, after in zip(times, times[1:], strict=False)]
+    gaps = [(after - before).total_seconds() for before, after in pairwise(times)]
     assert gaps[0] >= 0.1  # bulk.retry_delay_seconds
     assert gaps[1] >= 0.2  # twice that
     text = served.cli("inspect", str(task), "--attempts").out
@@ -253,7 +254,8 @@ def test_only_a_worker_that_is_there_is_frozen(served: Home, home: Home) -> None
 
 
 def test_a_drain_ends_when_nothing_is_left_to_run(home: Home) -> None:
-    now, later, flaky = (home.agent.enqueue("echo", {}), home.agent.enqueue("echo", {}, delay=0.5), home.agent.enqueue("fails", {}))
+    now, later = home.agent.enqueue("echo", {}), home.agent.enqueue("echo", {}, delay=0.5)
+    flaky = home.agent.enqueue("fails", {})
 
     done = home.cli("resume", "--drain", "--json")
 
@@ -303,7 +305,7 @@ def test_the_command_line_wins_over_variables_and_these_over_the_file(
 
 
 def test_another_configuration_is_named_by_option_or_variable(home: Home) -> None:
-    for name, priority in (("option", 1), ("variable", 2)):
+    for name in ("option", "variable"):
         (home.directory / f"{name}.yml").write_text(f"persistence: {{db_path: {name}.db}}")
 
     home.cli("--config", "option.yml", "enqueue", "echo", "{}", env={"SANAAGENT_CONFIG": "variable.yml"})
@@ -339,7 +341,8 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(home: Home) -> None:
     reads, writes = os.pipe()
     os.close(reads)
 
-    done = subprocess.run([sys.executable, str(MAIN), "tasks", "--json"], stdout=writes, stderr=subprocess.PIPE, check=False)
+    command = [sys.executable, str(MAIN), "tasks", "--json"]
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
     os.close(writes)
 
     assert (done.returncode, done.stderr) == (1, b"")

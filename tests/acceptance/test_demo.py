@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,12 @@ FILES = 120  # long enough for a worker to be found at work half-way
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Completed, Path]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Completed, Path]:
     """One demo, and the directory where it was called."""
     directory = tmp_path_factory.mktemp("demo")
     done = run_cli("demo", "--files", str(FILES), "--json", cwd=directory, env={"TMPDIR": str(directory)}, timeout=50)
     assert done.code == 0, done.err
-    yield done, directory
+    return done, directory
 
 
 def chosen() -> list[str]:

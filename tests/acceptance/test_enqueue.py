@@ -61,9 +61,9 @@ def test_the_payload_comes_from_a_file_or_from_stdin(home: Home) -> None:
 
 
 def test_every_option_reaches_the_record(home: Home) -> None:
-    options = ("--key", "k", "--priority", "-7", "--max-attempts", "9", "--timeout", "10s", "--at", "2099-12-24T18:00:00+02:00")
+    options = "--key k --priority -7 --max-attempts 9 --timeout 10s --at 2099-12-24T18:00:00+02:00"
 
-    record = home.json("enqueue", "echo", "{}", *options)
+    record = home.json("enqueue", "echo", "{}", *options.split())
 
     assert (record["state"], record["key"], record["priority"], record["max_attempts"]) == ("scheduled", "k", -7, 9)
     assert record["due_at"] == "2099-12-24T16:00:00.000000Z"

@@ -23,7 +23,7 @@ from tests.acceptance.home import CONFIG, Home
 from tests.support.processes import CHECKOUT
 from tests.support.waiting import until
 
-HANDLERS = '''\
+HANDLERS = """\
 from enhanced_automation_agent import EnhancedAutomationAgent, RetryAfter, current_attempt
 
 agent = EnhancedAutomationAgent()
@@ -65,7 +65,7 @@ def picky(payload):
 
 
 agent.register_handler("echo", lambda payload: payload)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_many_are_stored_by_the_thousand_and_an_error_names_those_that_are(home:
         yield from ({"n": n} for n in range(2500))
         yield {"n": {1, 2}}
 
-    with pytest.raises(AgentError, match="payload.n") as caught:
+    with pytest.raises(AgentError, match=r"payload\.n") as caught:
         home.agent.enqueue_many("echo", payloads())
 
     assert list(caught.value.ids) == list(range(1, 2001))
@@ -257,7 +257,7 @@ def test_variables_override_the_file_for_a_program_too(home: Home, monkeypatch: 
     agent = EnhancedAutomationAgent(home.directory / "config.yml")
     agent.enqueue("echo", {})
 
-    with pytest.raises(AgentError, match="bulk.max_queued") as caught:
+    with pytest.raises(AgentError, match=r"bulk\.max_queued") as caught:
         agent.enqueue("echo", {})
 
     agent.close()
@@ -278,9 +278,8 @@ def program(home: Home, text: str) -> subprocess.CompletedProcess[str]:
     """A script of the user's, run to its end in the directory."""
     (home.directory / "program.py").write_text(text)
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    return subprocess.run(
-        [sys.executable, "program.py"], cwd=home.directory, env=env, capture_output=True, text=True, timeout=50, check=False
-    )
+    command = [sys.executable, "program.py"]
+    return subprocess.run(command, cwd=home.directory, env=env, capture_output=True, text=True, check=False)
 
 
 def test_a_program_registers_enqueues_runs_and_reads(data_dir: Any) -> None:

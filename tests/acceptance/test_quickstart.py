@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ INSPECT = "source .venv/bin/activate\npython enhanced_automation_agent.py inspec
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh checkout with its virtual environment, set up without a network."""
     copy = fresh_checkout(tmp_path_factory.mktemp("quickstart"))
     assert shell(copy, VENV).code == 0
@@ -32,7 +31,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (packages / "packages_of_the_tests.pth").write_text(sysconfig.get_path("purelib"))  # pip finds all of them here
     installed = shell(copy, INSTALL)
     assert installed.code == 0, installed.err
-    yield copy
+    return copy
 
 
 def shell(directory: Path, script: str) -> Completed:

@@ -46,7 +46,7 @@ class Block:
 def blocks(text: str) -> Iterator[Block]:
     """All fenced blocks, in order."""
     section = ""
-    for heading, language, body in re.findall(r"^## (.+)$|^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for heading, language, body in re.findall(r"^## ([^\n]+)$|^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         section = heading or section
         if not heading:
             yield Block(language, body, section)
@@ -135,7 +135,8 @@ def check(shell: Shell, command: str, expected: str) -> None:
         return
     output = shell.run(command)
     if command.split(".py ")[-1].split()[0] in LOOKS:
-        until(lambda: same(shell.run(command)) == same(expected), what=f"{command} to show {expected}; it shows {output}")
+        what = f"{command} to show {expected}; at first it showed {output}"
+        until(lambda: same(shell.run(command)) == same(expected), what=what)
     else:
         assert same(output) == same(expected), f"$ {command}\n{output}"
 

@@ -8,8 +8,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.world import MakeWorld, gone_within, kill
-from tests.support.processes import CHECKOUT, family, is_alive, is_stopped
+import pytest
+
+from tests.integration.world import MakeWorld, gone_within, kill, pass_time
+from tests.support.processes import CHECKOUT, family, is_alive, is_stopped, run_cli
 from tests.support.waiting import until
 
 SCRIPT = """
@@ -21,7 +23,10 @@ sys.exit(agent.resume())
 """
 
 
-def test_workers_and_fork_server_die_with_the_supervisor_stopped_ones_included(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize("together_with_fork_server", [False, True])
+def test_workers_and_fork_server_die_with_the_supervisor_stopped_ones_included(
+    make_world: MakeWorld, together_with_fork_server: bool
+) -> None:
     world = make_world(bulk__max_concurrent=3)
     agent = world.start()
     running = world.started(world.enqueue("gate", {"gate": "open"}))
@@ -30,8 +35,11 @@ def test_workers_and_fork_server_die_with_the_supervisor_stopped_ones_included(m
     until(lambda: is_stopped(stopped), what="a worker to stand still")
     left = family(agent.pid)
     assert len(left) == 4
+    fork_server = world.fork_server(agent)
 
     kill(agent.pid)
+    if together_with_fork_server:
+        kill(fork_server)
 
     assert gone_within(left, 0.1) < 0.1
     agent.wait()
@@ -117,6 +125,35 @@ def test_a_program_whose_fork_server_is_lost_ends_with_an_error(make_world: Make
     assert program.wait(10) not in (0, -signal.SIGKILL)
     assert "fork server" in err.read_text("utf-8")
     assert world.state(task) == "queued"
+
+
+def test_a_supervisor_that_stood_still_takes_nobody_for_dead(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=2)
+    agent = world.start()
+    long = world.enqueue("gate", {"gate": "open"})
+    world.started(long)
+    quick = world.client.enqueue_many("mark", [{}] * 500)
+
+    kill(agent.pid, signal.SIGSTOP)
+    world.reach(quick[-1], "succeeded")  # the workers go on by themselves
+    pass_time(0.6)  # several times what makes a heartbeat old
+    kill(agent.pid, signal.SIGCONT)
+    world.open("open")
+
+    world.reach([long, *quick], "succeeded")
+    assert [len(world.starts(task)) for task in (long, *quick)] == [1] * 501
+    assert world.events("task.lost") == []
+
+
+def test_handlers_that_end_their_process_on_import_end_the_agent_with_a_reason(make_world: MakeWorld) -> None:
+    world = make_world()
+    (world.directory / "handlers.py").write_text("import os\nos.abort()\n", "utf-8")
+
+    ended = run_cli("resume", cwd=world.directory, timeout=10)
+
+    assert ended.code == 78, ended.err
+    assert "handlers" in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_killing_everything_at_once_again_and_again_loses_nothing(make_world: MakeWorld) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.world import World, gone_within, kill
+from tests.support.processes import is_alive
 from tests.support.waiting import until
 
 
@@ -96,3 +98,23 @@ def test_killing_idle_workers_runs_nothing_again(world: World) -> None:
     world.reach(world.enqueue("mark"), "succeeded")
     assert [len(world.starts(task)) for task in done] == [1] * 20
     assert len(world.events("task.lost")) == lost
+
+
+def test_killing_workers_at_random_under_load_costs_one_attempt_each(world: World) -> None:
+    tasks = world.client.enqueue_many("nap", [{"s": 0.003}] * 400)
+    dice = random.Random(7)
+    kills = 0
+    while world.state(tasks[-1]) != "succeeded" and kills < 60:
+        before = len(world.events("worker.ready"))
+        victim = dice.choice(sorted(world.workers()) or [0])
+        if victim and is_alive(victim):
+            kill(victim)
+            kills += 1
+            world.happened("worker.ready", before + 1)
+
+    world.reach(tasks, "succeeded", timeout=20)
+
+    starts = [len(world.starts(task)) for task in tasks]
+    assert kills >= 5
+    assert sum(starts) - len(tasks) <= kills
+    assert {tuple(world.outcomes(task)).count("succeeded") for task in tasks} == {1}
