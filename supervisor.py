@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ class Supervisor:
         self._pool.lose_all()
         with suppress(StoreError, TryLater):  # the next start recovers what they held
             self._pool.bury_dead()
-        log("supervisor.stopped", pid=os.getpid(), exit_code=self._exit_code)
+        log("supervisor.stopped", pid=os.getpid(), exit_code=getattr(sys.exception(), "exit_code", self._exit_code))
         self._parts.close()
 
     # -- Hearing
@@ -317,8 +318,7 @@ class Supervisor:
     def _summarize(self) -> None:
         view, state = self._parts.view(), self._parts.governing.state
         status = f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued"
-        reasons = "; ".join(state.reasons)
-        self._notifier.tell(STATUS=f"{status}{', ' + reasons if reasons else ''}")
+        self._notifier.tell(STATUS="; ".join([status, *state.reasons]))
         log(
             "telemetry.summary", ok=self._ended["ok"], errors=self._ended["errors"], inflight=view.inflight,
             workers=len(view.workers), queued=view.queued, limit=self._parts.governing.limit,

@@ -48,8 +48,8 @@ class Client:
 
     def enqueue(self, type_: str, payload: str, **options: Any) -> int:
         """Store one task; its id, or that of the task that has the key."""
-        task = new_task(type_, payload, self.clock.now(), **options)
-        return self._store_tasks([task])[0]
+        now = self.clock.now()
+        return self._store_tasks([new_task(type_, payload, now, **options)], now)[0]
 
     def enqueue_many(self, type_: str, payloads: Iterable[Mapping[str, Any]], priority: int) -> list[int]:
         """Store a task for each payload, atomically by the thousand."""
@@ -138,8 +138,8 @@ class Client:
         if "store" in self.__dict__:
             self.store.close()
 
-    def _store_tasks(self, tasks: list[NewTask]) -> list[int]:
-        stored = self.store.tasks.enqueue(tasks, self.clock.now(), self.config.bulk.max_queued)
+    def _store_tasks(self, tasks: list[NewTask], now: int) -> list[int]:
+        stored = self.store.tasks.enqueue(tasks, now, self.config.bulk.max_queued)
         self.ring()
         return [each.id for each in stored]
 
@@ -147,7 +147,7 @@ class Client:
         ids: list[int] = []
         try:
             for chunk in thousands(tasks):
-                ids += self._store_tasks(chunk)
+                ids += self._store_tasks(chunk, self.clock.now())
         except AgentError as error:
             error.ids = ids
             raise

@@ -58,7 +58,7 @@ class Commands:
         if self._pool.stops.cancel(task):
             return
         try:
-            if self._store.tasks.cancel_waiting(task, self._clock.now()):
+            if self._store.tasks.cancel_waiting(task, self._clock.now(), command.id):
                 self._answer(command, "cancelled")
             else:
                 self._pool.take_back()

@@ -10,7 +10,16 @@ from agent.errors import NotFound
 
 LARGEST_ID = 2**63 - 1  # of an INTEGER PRIMARY KEY: https://sqlite.org/autoinc.html
 LONGEST = 40  # characters of what is repeated in an error
-WORKERS = click.IntRange(1, 512)  # as bulk.max_concurrent
+
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds, and called so in errors."""
+
+    name = "whole number"
+
+
+WORKERS = Whole(1, 512)  # as bulk.max_concurrent
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

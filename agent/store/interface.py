@@ -79,12 +79,16 @@ class Tasks(Protocol):
         and a command `cancel {"task": id}` waits for the supervisor. Raises NotFound; Conflict when it is finished.
         """
 
-    def cancel_waiting(self, task: int, now: int) -> bool:
-        """Cancel a task as `cancel` does, but when a worker holds it nobody is asked: False says so."""
+    def cancel_waiting(self, task: int, now: int, command: int | None = None) -> bool:
+        """Cancel a task as `cancel` does, but when a worker holds it nobody is asked: False says so.
+
+        `command`: the one that asks for it; once it is answered, nothing moves (False).
+        """
 
     def retry(self, task: int, now: int) -> None:
         """Queue a failed or cancelled task again: failures, crashes and kills start at 0, attempts go on counting.
 
+        The later order wins: `cancel` commands for the task that still wait are answered in the same transaction.
         Raises NotFound; Conflict when it is in another state, or when its key belongs to a newer task (which it names).
         """
 

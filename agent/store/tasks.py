@@ -93,9 +93,11 @@ class Tasks:
             cursor.execute(sql.ask_cancel, (task, now))
             return False
 
-    def cancel_waiting(self, task: int, now: int) -> bool:
-        """Cancel a task unless a worker holds it; the same, but nobody is asked."""
+    def cancel_waiting(self, task: int, now: int, command: int | None = None) -> bool:
+        """Cancel a task unless a worker holds it, or `command`, which asks for it, is answered; nobody is asked."""
         with self._connection.writing() as cursor:
+            if command is not None and not cursor.execute(sql.still_asked, (command,)).fetchall():
+                return False
             return _cancel(cursor, task, now)
 
     def retry(self, task: int, now: int) -> None:
@@ -111,6 +113,7 @@ class Tasks:
             if newer:
                 raise Conflict(f"task {task} cannot be retried: its key {key!r} belongs to task {newer[0]} now")
             cursor.execute(sql.retry, (now, task))
+            cursor.execute(sql.unask_cancel, (now, task))
             _count(cursor, kind, {state: -1, State.QUEUED: 1})
 
 

@@ -87,9 +87,9 @@ class Home:
     def call(self, *words: str, env: Mapping[str, str] | None = None, stdin: str = "") -> Completed:
         """The same without a process of its own, which takes a tenth of the time."""
         given, out, err = (io.TextIOWrapper(io.BytesIO(text), "utf-8") for text in (stdin.encode(), b"", b""))
-        with chdir(self.directory), patch.dict("os.environ", env or {}), patch("sys.stdin", given):
-            with redirect_stdout(out), redirect_stderr(err):
-                code = main(words)
+        streams = (patch("sys.stdin", given), redirect_stdout(out), redirect_stderr(err))
+        with chdir(self.directory), patch.dict("os.environ", env or {}), streams[0], streams[1], streams[2]:
+            code = main(words)
         for stream in (out, err):
             stream.seek(0)
         return Completed(code, out.read(), err.read())

@@ -306,3 +306,9 @@ def test_what_makes_no_sense_is_a_usage_error(home: Home, words: tuple[str, ...]
     home.refused(2, "enqueue", *words)
 
     assert home.total() == 0
+
+
+def test_a_number_that_is_none_is_named(home: Home) -> None:
+    why = home.refused(2, "enqueue", "echo", "{}", "--priority", "high")
+
+    assert why == "Invalid value for '--priority': 'high' is not a valid whole number."

@@ -99,14 +99,16 @@ def test_what_is_finished_cannot_be_cancelled(world: World) -> None:
         world.client.cancel(task)
 
 
-def test_an_operators_retry_runs_a_cancelled_task(world: World) -> None:
+def test_an_operators_retry_runs_a_cancelled_task_however_soon_it_comes(world: World) -> None:
     task = world.enqueue("gate", {"gate": "revived"})
-    world.started(task)
-    world.client.cancel(task)
-    world.reach(task, "cancelled")
 
-    world.client.retry(task)
-    world.started(task, attempt=2)
+    for attempt in range(1, 11):
+        world.started(task, attempt)
+        world.client.cancel(task)
+        world.reach(task, "cancelled")
+        world.client.retry(task)
+    world.started(task, attempt=11)
     world.open("revived")
 
-    assert world.reach(task, "succeeded")["result"] == {"attempt": 2}
+    assert world.reach(task, "succeeded")["result"] == {"attempt": 11}
+    assert world.outcomes(task) == ["cancelled"] * 10 + ["succeeded"]

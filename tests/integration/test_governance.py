@@ -63,7 +63,6 @@ def test_a_busy_machine_lowers_the_limit_step_by_step_and_a_calm_one_raises_it(m
         governance__settle_s=0,
         governance__ceiling_hold_s=0,
         governance__hysteresis_pct=0,
-        governance__window_quorum=0.2,
     )
     agent = world.start()
     work = [world.enqueue("spin", {"s": 2.5}) for _ in range(4)]
@@ -73,7 +72,7 @@ def test_a_busy_machine_lowers_the_limit_step_by_step_and_a_calm_one_raises_it(m
     throttled = world.events("governance.throttle")
     assert [event["limit"] for event in throttled] == [3, 2, 1]
     assert all("cpu" in event["why"].lower() for event in throttled)
-    world.configure(governance__cpu_high_pct=100)
+    world.configure(governance__cpu_high_pct=100, governance__window_quorum=0.2)
     kill(agent.pid, signal.SIGHUP)
     until(lambda: world.limit() == 4, timeout=20, what="the limit to be 4 again")
     limits = [event["limit"] for event in world.events("governance.recover")]

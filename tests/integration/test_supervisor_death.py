@@ -134,6 +134,8 @@ def test_a_supervisor_that_stood_still_takes_nobody_for_dead(make_world: MakeWor
     world.started(long)
     quick = world.client.enqueue_many("mark", [{}] * 500)
 
+    world.started(quick[0])  # a worker was woken
+
     kill(agent.pid, signal.SIGSTOP)
     world.reach(quick[-1], "succeeded")  # the workers go on by themselves
     pass_time(0.6)  # several times what makes a heartbeat old

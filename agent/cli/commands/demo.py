@@ -21,7 +21,7 @@ import click
 from agent.cli.demo_report import OneCore, Scene, chosen, page, sample_step, summary
 from agent.cli.invocation import Invocation
 from agent.cli.output import counted, document, note, tell
-from agent.cli.parameters import as_json
+from agent.cli.parameters import Whole, as_json
 from agent.errors import AgentError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Show = Callable[[int], None]
 
 
 @click.command()
-@click.option("--files", type=click.IntRange(1, 1_000_000), metavar="N", help="Survey only so many files.")
+@click.option("--files", type=Whole(1, 1_000_000), metavar="N", help="Survey only so many files.")
 @as_json
 @click.pass_obj
 def demo(invocation: Invocation, files: int | None, as_json: bool) -> None:

@@ -14,14 +14,14 @@ import click
 from agent.cli.invocation import Invocation
 from agent.cli.output import as_json as to_json
 from agent.cli.output import counted, document, note, tell, visible, warn
-from agent.cli.parameters import as_json, duration, moment
+from agent.cli.parameters import Whole, as_json, duration, moment
 from agent.errors import AgentError, NotFound, UsageError, WaitTimeout
 
 if TYPE_CHECKING:
     from agent.api import AgentApi
 
-PRIORITIES = click.IntRange(-(2**31), 2**31 - 1)
-ATTEMPTS = click.IntRange(1, 1_000_000)
+PRIORITIES = Whole(-(2**31), 2**31 - 1)
+ATTEMPTS = Whole(1, 1_000_000)
 PAYLOAD_CURE = "give the payload as JSON, @file or - (stdin), as in enqueue demo '{\"value\": 42}'"
 
 

@@ -6,12 +6,12 @@ import click
 
 from agent.cli.invocation import Invocation
 from agent.cli.output import document, table, tell
-from agent.cli.parameters import as_json
+from agent.cli.parameters import Whole, as_json
 from agent.lifecycle import State
 
 COLUMNS = ("id", "type", "state", "attempt", "created_at", "error")
 STATES = click.Choice([state.word for state in State])
-LIMIT = click.IntRange(1, 1_000_000)
+LIMIT = Whole(1, 1_000_000)
 
 
 @click.command()

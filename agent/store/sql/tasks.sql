@@ -100,6 +100,14 @@ UPDATE task SET state = 8, finished_at = ?, error = ? WHERE id = ? AND state < 4
 -- name: ask_cancel
 INSERT INTO control (verb, detail, created_at) VALUES ('cancel', json_object('task', ?), ?)
 
+-- name: still_asked
+SELECT 1 FROM control WHERE id = ? AND handled_at IS NULL
+
+-- name: unask_cancel
+-- An operator who retries a task wants it to run, whatever cancel for it has not been answered yet.
+UPDATE control SET handled_at = ?, outcome = 'cancelled, then retried'
+WHERE handled_at IS NULL AND verb = 'cancel' AND json_extract(detail, '$.task') = ?
+
 -- name: newer_owner
 SELECT task FROM key WHERE key = ? AND task <> ?
 
