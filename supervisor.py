@@ -88,8 +88,8 @@ class Supervisor:
         self._exit_code = 0
         self._reopened = 0  # the admission's version since it last opened
         self._data_version = 0
-        self._types: dict[str, dict[str, int | None]] = {}
-        self._knows_types = False
+        self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
+        self._knows_types = False  # and so does the store
         self._is_degraded = False
         self._ended = {"ok": 0, "errors": 0}
         self._wall = WallClock(self._clock)
@@ -108,12 +108,11 @@ class Supervisor:
             try:
                 self._hear(self._timetable.wait_s())
                 self._obey_signals()
+                self._do_what_needs_no_database()
                 self._look_after_workers(self._clock.monotonic())
                 self._do_what_is_due()
             except (StoreError, TryLater) as error:
                 self._bear_with(error)
-            else:
-                self._recover_from_trouble()
         return self._exit_code
 
     def shut_down(self) -> None:
@@ -143,7 +142,7 @@ class Supervisor:
             while (received := self._fork_server.receive()) is not None:
                 message, descriptors = received
                 if message["op"] == "types":
-                    self._types = message["types"]
+                    self._types = {name: each["max_attempts"] for name, each in message["types"].items()}
                     self._timetable.now("announce")
                 elif message["op"] == "import_error":
                     raise HandlersError(message["text"])
@@ -154,10 +153,10 @@ class Supervisor:
 
     def _announce(self) -> None:
         """The fork server has told which types have handlers: now there is something to run."""
-        self._parts.undertaker.max_attempts = {name: each["max_attempts"] for name, each in self._types.items()}
-        self._parts.store.custody.announce(self._parts.undertaker.max_attempts)
+        types = self._types or {}
+        self._parts.store.custody.announce(types)
         self._knows_types = True
-        log("handlers.loaded", types=sorted(self._types))
+        log("handlers.loaded", types=sorted(types))
         for type_, waiting in self._parts.store.custody.unhandled().items():
             log("handlers.missing_type", type=type_, waiting=waiting)
         self._notifier.tell(READY=1, STATUS="running")
@@ -198,6 +197,15 @@ class Supervisor:
 
     # -- Duties
 
+    def _do_what_needs_no_database(self) -> None:
+        """First of all, so that a database that refuses keeps nobody from ending, nor systemd from hearing of us."""
+        if self._timetable.is_due("force"):
+            self._pool.kill_all()
+            self._timetable.after("give up", LAST_WORDS_S)
+        if self._timetable.is_due("watchdog"):
+            self._timetable.after("watchdog", self._notifier.watchdog_s)
+            self._notifier.tell(WATCHDOG=1)
+
     def _look_after_workers(self, now_ns: int) -> None:
         self._pool.enrol()
         if self._pool.bury_dead():
@@ -205,9 +213,6 @@ class Supervisor:
         self._pool.fill(now_ns)
         if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
             self._timetable.now("look")
-        if self._timetable.is_due("force"):
-            self._pool.kill_all()
-            self._timetable.after("give up", LAST_WORDS_S)
         if self._pool.is_at_work:
             self._timetable.after("tick", TICK_S)
         elif self._drains and self._pool.has_come_to_rest():
@@ -232,9 +237,6 @@ class Supervisor:
         if self._timetable.is_due("summary"):
             self._timetable.after("summary", self._parts.config.telemetry.log_interval_s)
             self._summarize()
-        if self._timetable.is_due("watchdog"):
-            self._timetable.after("watchdog", self._notifier.watchdog_s)
-            self._notifier.tell(WATCHDOG=1)  # a database that refuses is known and told: the loop itself is well
 
     def _glance(self) -> None:
         """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
@@ -290,7 +292,10 @@ class Supervisor:
         self._ended["ok"] += attempts.ok
         self._ended["errors"] += attempts.errors + attempts.late
         decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
+        self._recover_from_trouble()
         self._act_on(decisions)
+        if self._parts.governing.state.paused_until is None:
+            self._pool.stops.thaw_all("pause")  # with every sample: the database may have refused when it ended
         self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
         self._parts.chores.poke(self._pool.is_at_work)
         telemetry = self._parts.config.telemetry
@@ -329,22 +334,27 @@ class Supervisor:
     # -- Trouble and the end
 
     def _bear_with(self, error: AgentError) -> None:
-        """The database refuses: say so once, free its lock from a worker that stands still, try again."""
-        if not self._is_degraded:
-            self._is_degraded = True
-            log("store.degraded", error=str(error))
+        """The database refuses: say so once, free its lock from a worker that stands still, try again in a while."""
+        self._say_degraded(str(error))
         holder = WriteLock.of(self._parts.store.run_directory).holder()
         self._pool.stops.kill_frozen(holder)
-        for duty in ("look", "sample", "glance", *(() if self._knows_types else ("announce",))):
-            self._timetable.after(duty, TROUBLE_S)
+        self._timetable.put_off(TROUBLE_S, "look", "sample", "glance", "summary", "tick", "birth")
+        if self._types is not None and not self._knows_types:
+            self._timetable.after("announce", TROUBLE_S)
+
+    def _say_degraded(self, error: str) -> None:
+        if not self._is_degraded:
+            self._is_degraded = True
+            log("store.degraded", error=error)
 
     def _recover_from_trouble(self) -> None:
-        if self._is_degraded:
+        """A sample is stored: the database takes writes again, unless a worker says otherwise."""
+        trouble, self._pool.trouble = self._pool.trouble, None
+        if trouble:
+            self._say_degraded(trouble)
+        elif self._is_degraded:
             self._is_degraded = False
             log("store.recovered")
-        if self._pool.trouble:
-            log("store.degraded", error=self._pool.trouble)
-            self._pool.trouble = None
 
     def _is_over(self) -> bool:
         return self._is_stopping and (not self._pool.workers or self._timetable.is_due("give up"))

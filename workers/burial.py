@@ -21,11 +21,10 @@ from workers.verdicts import End, judge_end
 
 
 class Undertaker:
-    """Buries workers. `max_attempts`: what each type's handler says about itself."""
+    """Buries workers."""
 
     def __init__(self, store: SqliteStore, clock: Clock, settings: Settings) -> None:
         self.settings = settings
-        self.max_attempts: dict[str, int | None] = {}
         self._store = store
         self._clock = clock
         self._rng = random.Random()
@@ -52,7 +51,7 @@ class Undertaker:
         task = self._store.tasks.find(running.task)
         seconds = (running.deadline_ns - running.started_ns) / 1e9
         line = f"timed out: the handler ran longer than {seconds:g} s and was killed"
-        tries = task.max_attempts or self.max_attempts.get(task.type) or 1 + self.settings.retry_attempts
+        tries = task.max_attempts or 1 + self.settings.retry_attempts
         now = self._clock.now()
         run = Run(running.task, running.claims, running.attempt, task.failures, tries, running.started_at, now)
         log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)

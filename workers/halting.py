@@ -32,7 +32,10 @@ def begin(worker: WorkerProcess, halt: Halt, send: Signal) -> None:
     """Start to stop a worker."""
     worker.halt = halt
     worker.hold(True)
-    send(worker.id, signal.SIGSTOP)
+    # Stopped in a transaction it would hold up all who write, us first: `retry` stops it once that is over.
+    halt.is_let_go = halt.purpose == "freeze" and worker.is_busy_in_store
+    if not halt.is_let_go:
+        send(worker.id, signal.SIGSTOP)
 
 
 def on_stopped(worker: WorkerProcess, send: Signal, now_ns: int) -> Halted:

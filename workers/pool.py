@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from agent.clock import Clock
+from agent.errors import Unavailable
 from agent.host import identity, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.task import new_worker_id
@@ -79,6 +80,7 @@ class WorkerPool:
             if orders.takes_away_from(before):
                 self.take_back()
                 self._version = self._raise_version()
+                self.take_back()  # what was claimed in between: nothing is claimed under the new version
         finally:
             self._send_targets()  # also when the store refuses: who is told to stop, stops
 
@@ -102,8 +104,10 @@ class WorkerPool:
     def drain(self) -> None:
         """Let everybody finish and leave; nobody follows."""
         self.is_closing = True
-        self.stops.thaw_all()
-        self.order(Orders(0, 0, self._orders.paused, self._orders.settings))
+        try:
+            self.order(Orders(0, 0, self._orders.paused, self._orders.settings))
+        finally:
+            self.stops.thaw_all()
 
     def recycle_above(self, limit: int, rss: Mapping[int, int]) -> None:
         """Recycle workers that hold more bytes than `limit` (0: no limit); `rss`: bytes by pid."""
@@ -174,8 +178,11 @@ class WorkerPool:
         if self.is_closing or self._spacing.due_ns(now_ns):
             return
         alive = sum(not worker.is_draining for worker in self.workers.values())
-        for _ in range(self._orders.size - alive):
-            self._bear(now_ns)
+        try:
+            for _ in range(self._orders.size - alive):
+                self._bear(now_ns)
+        except (Unavailable, OSError) as error:
+            self._spacing.went_wrong(f"no worker can be born: {error}")
 
     # -- Births
 
@@ -256,11 +263,9 @@ class WorkerPool:
             if not self._relay(worker):
                 break
         self.relay.finish(worker.id)
-        if worker.phase is Phase.STARTING and not self.is_closing:
-            self._spacing.went_wrong(
-                f"a worker ended (status {end.status}) before it was ready: see what it printed"
-            )
         self._undertaker.bury(worker, end)
+        if worker.phase is Phase.STARTING and not self.is_closing:
+            self._spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
         self.stops.answer(worker, Halted.MISSED)
         self._remove(worker)
 
@@ -306,6 +311,8 @@ class WorkerPool:
             case "trouble":
                 self.trouble = message["error"]
             case "bye":
+                if not worker.is_draining:
+                    log("worker.recycled", worker=worker.word, pid=worker.pid, why="it has run its number of tasks")
                 worker.phase = Phase.LEAVING
                 worker.is_draining = True
 

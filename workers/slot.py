@@ -51,11 +51,9 @@ BEAT = 10
 BEGUN = 11
 PUBLISHED = 12  # virtual offset behind the last outcome
 COMMITTED = 13  # virtual offset up to which the worker has committed them
-OK_TOTAL = 14
-ERROR_TOTAL = 15
-CHUNK = 16
-CHUNK_TASKS = 17  # how many tasks the open chunk has
-LAST = 18  # the id of the chunk's task that began last, or is about to: tasks with later ids have not begun
+CHUNK = 14
+CHUNK_TASKS = 15  # how many tasks the open chunk has
+LAST = 16  # the id of the chunk's task that began last, or is about to: tasks with later ids have not begun
 # Words of the supervisor, a cache line apart.
 HOLD = 32  # not 0: no new turn begins
 LIMIT = 33
@@ -67,7 +65,6 @@ FILE_BYTES = HEADER_BYTES + SLOT_BYTES
 CURRENT_LAYOUT = 0x534C4F54_00000001  # "SLOT", version 1
 
 CHUNK_SHIFT = 10
-LARGEST_POSITION = 256
 CLOSED = 1023
 
 _HEAD = Struct("<II")

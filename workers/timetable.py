@@ -34,6 +34,11 @@ class Timetable:
         """It is due at a monotonic time."""
         self._due[duty] = min(due_ns, self._due.get(duty, due_ns))
 
+    def put_off(self, seconds: float, *duties: str) -> None:
+        """These are due in so many seconds, and not before."""
+        for duty in duties:
+            self._due[duty] = self._clock.monotonic() + int(seconds * 1e9)
+
     def is_due(self, duty: str) -> bool:
         """Whether it is time; the duty is taken off the table then."""
         now = self._clock.monotonic()

@@ -42,12 +42,11 @@ def look(workers: Iterable[WorkerProcess], now_ns: int) -> Findings:
     for worker in workers:
         running = worker.running()
         age = now_ns - running.started_ns if running else 0
-        if running and age > START_AFTER_NS:
+        if worker.is_frozen or age > START_AFTER_NS:
             _hold_up(found, worker, running)
-            deadline = worker.deadline_ns(running)
-            if deadline and now_ns > deadline and worker.frozen_ns is None and worker.halt is None:
-                found.overdue.append((worker, running))
-        _take_back(found, worker, age > TAKE_BACK_AFTER_NS)
+        if running and _is_overdue(worker, running, now_ns):
+            found.overdue.append((worker, running))
+        _take_back(found, worker, worker.is_frozen or age > TAKE_BACK_AFTER_NS)
     return found
 
 
@@ -71,8 +70,13 @@ def forbid(worker: WorkerProcess) -> None:
         worker.limited_at = seen
 
 
-def _hold_up(found: Findings, worker: WorkerProcess, running: Running) -> None:
-    if worker.written != (running.task, running.claims):
+def _is_overdue(worker: WorkerProcess, running: Running, now_ns: int) -> bool:
+    deadline = worker.deadline_ns(running)
+    return bool(deadline) and now_ns > deadline and not worker.is_frozen and worker.halt is None
+
+
+def _hold_up(found: Findings, worker: WorkerProcess, running: Running | None) -> None:
+    if running and worker.written != (running.task, running.claims):
         found.starts.append(running.start(worker.id))
     outcomes, offset = worker.pending()
     if outcomes:
@@ -80,12 +84,12 @@ def _hold_up(found: Findings, worker: WorkerProcess, running: Running) -> None:
         found.offsets[worker.id] = offset
 
 
-def _take_back(found: Findings, worker: WorkerProcess, lasts: bool) -> None:
+def _take_back(found: Findings, worker: WorkerProcess, is_held_up: bool) -> None:
     if worker.limited_at is not None:
         seen = worker.limited_at
         if worker.slot.taken_back(seen):
             found.returns.append(Return(worker.id, worker.slot.words[LAST], partial(worker.slot.taken_back, seen)))
         else:
             worker.limited_at = None  # it went on meanwhile, and steps back by itself
-    elif lasts and worker.slot.unbegun():
+    elif is_held_up and worker.slot.unbegun():
         forbid(worker)

@@ -38,10 +38,8 @@ from workers.slot import (
     BUSY,
     CLAIMS,
     DEADLINE_NS,
-    ERROR_TOTAL,
     HOLD,
     LAST,
-    OK_TOTAL,
     PID,
     PUBLISHED,
     STARTED_AT,
@@ -144,7 +142,7 @@ class Worker:
             is_published = slot.publish(_encode(outcome))
             self._outcomes.append(outcome)
             if (not is_published or now - committed > RECORD_AFTER_NS) and done < len(tasks):
-                self._record(kind)
+                self._exchange(kind, claims=False)
                 now = committed = _monotonic()
         slot.close_chunk()
         slot.words[TASK] = 0
@@ -166,12 +164,12 @@ class Worker:
         words[STARTED_NS] = now
         words[STARTED_AT] = time.time_ns() // 1000
         words[DEADLINE_NS] = deadline
-        words[LAST] = words[TASK] = id_
-        if self._slot.may_begin(position):
-            handlers.set_current(AttemptInfo(id_, handler.type, attempt + 1, key, deadline / 1e9 if deadline else None))
-            return True
-        words[TASK] = 0
-        return False
+        words[LAST] = id_
+        if not self._slot.may_begin(position):
+            return False  # never named: nobody writes a start for what goes back to the queue
+        words[TASK] = id_
+        handlers.set_current(AttemptInfo(id_, handler.type, attempt + 1, key, deadline / 1e9 if deadline else None))
+        return True
 
     def _run(self, handler: Registered, task: Claimed, now: int) -> Outcome:
         """Run a begun task's handler; what came of it."""
@@ -183,23 +181,25 @@ class Worker:
         tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
         run = Run(id_, claims, attempt + 1, failures, tries, started_at, ended_at)
         if isinstance(result, bytes):
-            words[OK_TOTAL] += 1
             outcome = succeed(run, result)
         else:
-            words[ERROR_TOTAL] += 1
             outcome = fail(run, result, settings, self._rng)
         if settings.tells_all or outcome.error is not None:
             told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
             self._tally.tell(Ended(id_, handler.type, attempt + 1, *told))
         return outcome
 
-    def _exchange(self, kind: int) -> Chunk:
-        """Record what has ended, give back what will not begin, claim the next chunk; patient with a troubled store."""
+    def _exchange(self, kind: int, claims: bool = True) -> Chunk:
+        """Record what has ended, give back what will not begin, claim the next chunk; patient with a troubled store.
+
+        `claims` False: in the midst of a chunk, where another would be lost.
+        """
         while True:
             self._stand_still_while_held()
             published = self._slot.words[PUBLISHED]
             try:
-                chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, self._admission)
+                admission = self._admission if claims else None  # trouble may have brought another target
+                chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
             except (StoreError, TryLater) as error:
                 self._channel.send({"op": "trouble", "error": str(error)})
                 self._take_in(self._channel.receive_wait(TROUBLE_PAUSE_S))
@@ -209,14 +209,6 @@ class Worker:
             self._unbegun_after = None
             self._say_counts_if_due(chunk)
             return chunk
-
-    def _record(self, kind: int) -> None:
-        """Commit what has ended, in the midst of a chunk."""
-        admission, self._admission = self._admission, None
-        try:
-            self._exchange(kind)
-        finally:
-            self._admission = admission
 
     def _stand_still_while_held(self) -> None:
         """Begin no new turn while the supervisor is about to freeze us."""

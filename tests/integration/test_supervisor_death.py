@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.world import MakeWorld, gone_within, kill, pass_time
+from agent.store.locks import WriteLock
+from tests.integration.world import MakeWorld, World, gone_within, kill, pass_time
 from tests.support.processes import CHECKOUT, family, is_alive, is_stopped, run_cli
 from tests.support.waiting import until
 
@@ -136,7 +137,7 @@ def test_a_supervisor_that_stood_still_takes_nobody_for_dead(make_world: MakeWor
 
     world.started(quick[0])  # a worker was woken
 
-    kill(agent.pid, signal.SIGSTOP)
+    until(lambda: stopped_without_the_write_lock(world, agent.pid), what="the supervisor to stand still")
     world.reach(quick[-1], "succeeded")  # the workers go on by themselves
     pass_time(0.6)  # several times what makes a heartbeat old
     kill(agent.pid, signal.SIGCONT)
@@ -181,6 +182,16 @@ def test_killing_everything_at_once_again_and_again_loses_nothing(make_world: Ma
     assert sum(starts.values()) - len(tasks) <= killed
     successes = Counter(sum(word == "succeeded" for word in world.outcomes(task)) for task in tasks)
     assert successes == {1: 1000}
+
+
+def stopped_without_the_write_lock(world: World, pid: int) -> bool:
+    """Stop a process; if it holds up all who write, let it go on."""
+    kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid), what="the process to stop")
+    if WriteLock.of(world.directory / "state.db.run").holder() != pid:
+        return True
+    kill(pid, signal.SIGCONT)
+    return False
 
 
 def start_program(directory: Path) -> tuple[subprocess.Popen[bytes], Path]:

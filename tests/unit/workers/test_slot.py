@@ -65,7 +65,7 @@ def test_both_sides_see_each_others_words(slot: Slot, worker: Slot) -> None:
 def test_every_word_has_a_place_of_its_own() -> None:
     places = [value for name, value in vars(slots).items() if name.isupper() and value in range(64)]
     words = {"LAYOUT", "WORKER_ID", "PID", "TASK", "CLAIMS", "ATTEMPT", "STARTED_NS", "DEADLINE_NS", "STARTED_AT"}
-    words |= {"BUSY", "BEAT", "BEGUN", "PUBLISHED", "COMMITTED", "OK_TOTAL", "ERROR_TOTAL", "CHUNK"}
+    words |= {"BUSY", "BEAT", "BEGUN", "PUBLISHED", "COMMITTED", "CHUNK"}
     words |= {"HOLD", "LIMIT", "RECORDED"}
     assert len({getattr(slots, name) for name in words}) == len(words)
     assert {getattr(slots, name) for name in words} <= set(places)
@@ -222,7 +222,7 @@ def _publish_for_ever(path: Path, seed: int) -> None:
         while not slot.publish(blob):
             slot.commit_to(slot.pending()[0][1])
         number += 1
-        slot.words[slots.OK_TOTAL] = number
+        slot.words[slots.BEAT] = number
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -233,7 +233,7 @@ def test_a_worker_killed_while_it_publishes_leaves_whole_outcomes_without_a_gap(
         _publish_for_ever(slot.path, seed)
     chance = random.Random(seed)
     enough = chance.randrange(1, 2000)
-    while slot.words[slots.OK_TOTAL] < enough:
+    while slot.words[slots.BEAT] < enough:
         slot.pending()  # a reader at work disturbs nobody
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -241,7 +241,7 @@ def test_a_worker_killed_while_it_publishes_leaves_whole_outcomes_without_a_gap(
     pending = harvested.pending()
     numbers = [int(blob.partition(b",")[0]) for blob, _ in pending]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert numbers[-1] + 1 in (harvested.words[slots.OK_TOTAL], harvested.words[slots.OK_TOTAL] + 1)
+    assert numbers[-1] + 1 in (harvested.words[slots.BEAT], harvested.words[slots.BEAT] + 1)
     assert pending[-1][1] == harvested.words[slots.PUBLISHED]
     harvested.close()
     slot.close()
