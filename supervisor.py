@@ -31,9 +31,9 @@ from workers.assembly import Parts, assemble, reload
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
 from workers.reckoning import reckon, tell
-from workers.recovery import recover
 from workers.signals import SignalInbox
 from workers.timetable import Timetable, WallClock
+from workers.trouble import Trouble
 
 TICK_S = 0.010  # only while somebody is at work
 GLANCE_S = 1.0  # the safety net behind the doorbell
@@ -90,7 +90,7 @@ class Supervisor:
         self._data_version = 0
         self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
         self._knows_types = False  # and so does the store
-        self._is_degraded = False
+        self._trouble = Trouble()
         self._ended = {"ok": 0, "errors": 0}
         self._wall = WallClock(self._clock)
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
@@ -127,8 +127,9 @@ class Supervisor:
     # -- Hearing
 
     def _hear(self, wait_s: float | None) -> None:
-        wants = EVENT_READ | (EVENT_WRITE if self._fork_server.channel.wants_write else 0)
-        self._selector.modify(self._fork_server, wants, self._on_fork_server)
+        if self._fork_server.fileno() >= 0:  # else it was lost while we stop
+            wants = EVENT_READ | (EVENT_WRITE if self._fork_server.channel.wants_write else 0)
+            self._selector.modify(self._fork_server, wants, self._on_fork_server)
         for key, _ in self._selector.select(wait_s):
             key.data()
 
@@ -166,9 +167,11 @@ class Supervisor:
     def _on_fork_server_lost(self) -> None:
         self._selector.unregister(self._fork_server)
         log("fork_server.lost", pid=self._fork_server.pid, status=self._fork_server.stop(LAST_WORDS_S))
-        self._fork_server.check_import()
         self._pool.lose_all()
-        if not self._plan.restarts and not self._is_stopping:
+        if self._is_stopping:
+            return  # nobody is born any more
+        self._fork_server.check_import()
+        if not self._plan.restarts:
             raise Unavailable("the fork server died, and with it this program's handlers: start the program again")
         self._fork_server = self._plan.start()
         self._pool.follow(self._fork_server)
@@ -249,7 +252,9 @@ class Supervisor:
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
-        if self._parts.commands.obey() | self._parts.standing.end_what_is_over():
+        self._parts.commands.obey()
+        self._parts.standing.end_what_is_over()
+        if self._pool.version != self._parts.standing.now.version:  # also what was stored before the database refused
             self._order()
         if self._parts.commands.has_open:
             self._timetable.after("tick", TICK_S)
@@ -286,28 +291,26 @@ class Supervisor:
             self._pool.stops.thaw_all(by)
 
     def _sample(self) -> None:
-        counts, ended = self._pool.take_ended()
-        tell(ended)
-        attempts = reckon(counts, ended, self._reopened)
+        attempts = reckon(self._pool.counts, self._pool.ended, self._reopened)
+        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
+        tell(self._pool.take_ended())  # only now: what the database refused is told with the next sample
         self._ended["ok"] += attempts.ok
         self._ended["errors"] += attempts.errors + attempts.late
-        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
-        self._recover_from_trouble()
+        complaint, self._pool.trouble = self._pool.trouble, None
+        self._trouble.judge(complaint)
         self._act_on(decisions)
         if self._parts.governing.state.paused_until is None:
             self._pool.stops.thaw_all("pause")  # with every sample: the database may have refused when it ended
         self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
         self._parts.chores.poke(self._pool.is_at_work)
-        telemetry = self._parts.config.telemetry
-        for file in (self._parts.logfile, self._parts.metrics.file):
-            file.rotate_if_larger(telemetry.log_max_bytes, telemetry.log_keep)
+        self._parts.undertaker.watch_memory()
+        self._parts.rotate_logs()
         if self._wall.has_stepped():
             self._parts.chores.suspend_retention()
             self._parts.store.custody.hasten(self._clock.now())
             self._timetable.now("look")
         if self._parts.recovered.waiting:
-            stale_s = 2 * telemetry.sample_interval_s
-            self._parts.recovered = recover(self._parts.store, self._clock, stale_s, self._pool.workers)
+            self._parts.recover_again()
 
     def _act_on(self, decisions: Sequence[Decision]) -> None:
         if not decisions:
@@ -335,26 +338,12 @@ class Supervisor:
 
     def _bear_with(self, error: AgentError) -> None:
         """The database refuses: say so once, free its lock from a worker that stands still, try again in a while."""
-        self._say_degraded(str(error))
+        self._trouble.met(str(error))
         holder = WriteLock.of(self._parts.store.run_directory).holder()
         self._pool.stops.kill_frozen(holder)
         self._timetable.put_off(TROUBLE_S, "look", "sample", "glance", "summary", "tick", "birth")
         if self._types is not None and not self._knows_types:
             self._timetable.after("announce", TROUBLE_S)
-
-    def _say_degraded(self, error: str) -> None:
-        if not self._is_degraded:
-            self._is_degraded = True
-            log("store.degraded", error=error)
-
-    def _recover_from_trouble(self) -> None:
-        """A sample is stored: the database takes writes again, unless a worker says otherwise."""
-        trouble, self._pool.trouble = self._pool.trouble, None
-        if trouble:
-            self._say_degraded(trouble)
-        elif self._is_degraded:
-            self._is_degraded = False
-            log("store.recovered")
 
     def _is_over(self) -> bool:
         return self._is_stopping and (not self._pool.workers or self._timetable.is_due("give up"))

@@ -10,7 +10,7 @@ from selectors import BaseSelector
 from agent.clock import Clock
 from agent.config import Config, Loaded, dump, reloadable_changes
 from agent.doorbell import Doorbell
-from agent.errors import AgentError
+from agent.errors import AgentError, ConfigError
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
 from agent.steering.configured import channels, governor_settings, retention
@@ -67,6 +67,19 @@ class Parts:
         if self.governing.state.paused_until is not None:
             paused.add(EVERYTHING)
         return PoolView(workers, self.pool.inflight(), frozen, queued, tuple(sorted(paused)))
+
+    def recover_again(self) -> None:
+        """Look once more at owners that nobody could prove dead."""
+        stale_s = 2 * self.config.telemetry.sample_interval_s
+        self.recovered = recover(self.store, self.clock, stale_s, self.pool.workers)
+
+    def rotate_logs(self) -> None:
+        """Begin new log files where the old ones have grown large; a directory that forbids it stops nobody."""
+        for file in (self.logfile, self.metrics.file):
+            try:
+                file.rotate_if_larger(self.config.telemetry.log_max_bytes, self.config.telemetry.log_keep)
+            except ConfigError as error:
+                log("output.not_rotated", error=str(error))
 
     def close(self) -> None:
         """Close everything but the fork server; the last connection's closing checkpoints the log."""

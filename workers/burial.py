@@ -28,7 +28,7 @@ class Undertaker:
         self._store = store
         self._clock = clock
         self._rng = random.Random()
-        self._out_of_memory_kills = out_of_memory_kills()
+        self._kills = self._kills_before = out_of_memory_kills()
 
     def bury(self, worker: WorkerProcess, end: End) -> Burial:
         """Do all that is due for a dead worker's tasks."""
@@ -57,9 +57,12 @@ class Undertaker:
         log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)
         return fail(run, Failure(line, None, Failed(line)), self.settings, self._rng, word="timed_out")
 
+    def watch_memory(self) -> None:
+        """With every sample: a kill for want of memory before the last one explains no worker's death."""
+        self._kills_before, self._kills = self._kills, out_of_memory_kills()
+
     def _is_out_of_memory(self, status: int | None) -> bool:
-        before, self._out_of_memory_kills = self._out_of_memory_kills, out_of_memory_kills()
-        return status == -9 and self._out_of_memory_kills > before
+        return status == -9 and out_of_memory_kills() > self._kills_before
 
 
 def out_of_memory_kills() -> int:

@@ -29,14 +29,13 @@ class Commands:
         self._answered: set[int] = set()
         self.has_open = False  # a command waits for the next look
 
-    def obey(self) -> bool:
-        """Carry out all that waits; whether a standing order changed."""
+    def obey(self) -> None:
+        """Carry out all that waits."""
         waiting = [command for command in self._store.oversight.commands() if command.id not in self._under_way]
         for command in waiting:
             self._carry_out(command)
         self.has_open = any(command.id not in self._answered for command in waiting)
         self._answered.clear()
-        return any(command.verb in STANDING for command in waiting)
 
     def _carry_out(self, command: Command) -> None:
         if command.verb in STANDING:

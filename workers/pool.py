@@ -2,7 +2,7 @@
 
 Why it is so: everything here answers something that happened (an order, a message, a report, a tick), and none waits.
 A worker that dies before it is ready is replaced after a growing delay, so that a broken start hook forks no storm.
-An order that takes something away first raises the admission's version: a late claim fails, whoever has not heard yet.
+An order that takes something away raises the admission's version before anybody is told: a late claim fails.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ LAST_READS = 64  # of a dead worker's output, 64 KiB each
 
 class WorkerPool:
     """All workers, by id. `counts` and `ended` gather what they tell of attempts, `next_due` is the soonest retry among
-    these (wall µs), `trouble` a complaint about the store.
-
-    `version`: of the admission; `raise_version` stores a new one.
+    these (wall µs), `trouble` a complaint about the store, `version` the admission's; `raise_version` stores a new one.
     """
 
     def __init__(
@@ -57,6 +55,7 @@ class WorkerPool:
         self.next_due: int | None = None
         self.trouble: str | None = None
         self.is_closing = False
+        self.version = version
         self.stops = Stops(self.workers, fork_server, store, clock)
         self.relay = LineRelay()
         self._fork_server = fork_server
@@ -66,7 +65,6 @@ class WorkerPool:
         self._clock = clock
         self._orders = orders
         self._raise_version = raise_version
-        self._version = version
         self._rings = 0
         self._went_idle = False
         self._spacing = Spacing(clock)
@@ -79,14 +77,14 @@ class WorkerPool:
         try:
             if orders.takes_away_from(before):
                 self.take_back()
-                self._version = self._raise_version()
+                self.version = self._raise_version()
                 self.take_back()  # what was claimed in between: nothing is claimed under the new version
         finally:
             self._send_targets()  # also when the store refuses: who is told to stop, stops
 
     def adopt(self, version: int) -> None:
         """The admission was stored anew: everybody needs its version."""
-        self._version = version
+        self.version = version
         self._send_targets()
 
     def recycle(self, worker: WorkerProcess, why: str) -> None:
@@ -121,11 +119,10 @@ class WorkerPool:
         self.stops.follow(fork_server)
         self._orders = replace(self._orders, size=0, limit=0)
 
-    def take_ended(self) -> tuple[list[Count], list[Ended]]:
-        """What was told of attempts since the last time."""
-        counts, ended = self.counts, self.ended
-        self.counts, self.ended = [], []
-        return counts, ended
+    def take_ended(self) -> list[Ended]:
+        """What was told of attempts one by one; a fresh start for `counts` and `ended`."""
+        ended, self.counts, self.ended = self.ended, [], []
+        return ended
 
     def kill_all(self) -> None:
         """SIGKILL to every worker's group."""
@@ -304,23 +301,19 @@ class WorkerPool:
                     self._wake(worker)
             case "counts":
                 self.counts += msgspec.convert(message["counts"], list[Count])
-                self._take_ended(msgspec.convert(message["ended"], list[Ended]))
+                ended = msgspec.convert(message["ended"], list[Ended])
+                self.ended += ended
+                due = [each.due_at for each in ended if each.due_at is not None]
+                self.next_due = min([*due, self.next_due or due[0]]) if due else self.next_due
             case "stale":
                 for task in message["tasks"]:
                     log("task.stale_outcome", task=task, worker=worker.word)
             case "trouble":
                 self.trouble = message["error"]
             case "bye":
-                if not worker.is_draining:
-                    log("worker.recycled", worker=worker.word, pid=worker.pid, why="it has run its number of tasks")
                 worker.phase = Phase.LEAVING
-                worker.is_draining = True
-
-    def _take_ended(self, ended: list[Ended]) -> None:
-        self.ended += ended
-        for each in ended:
-            if each.due_at is not None:
-                self.next_due = min(each.due_at, self.next_due or each.due_at)
+                if not worker.is_draining:
+                    self.recycle(worker, "it has run its number of tasks")
 
     def _wake(self, worker: WorkerProcess) -> None:
         worker.is_idle = False
@@ -337,7 +330,7 @@ class WorkerPool:
                 continue
             worker.is_draining = worker.is_draining or mode == "drain"
             target = Target(
-                version=self._version, share=share, mode=mode, settings=self._orders.settings,
+                version=self.version, share=share, mode=mode, settings=self._orders.settings,
                 paused=tuple(sorted(self._orders.paused)),
             )  # fmt: skip
             if target != worker.target:
@@ -348,8 +341,8 @@ class WorkerPool:
 
     def _relay(self, worker: WorkerProcess) -> bool:
         data = worker.read_output() if worker.id in self.workers else None
-        if data is not None and not data:
-            self._ignore(worker.output)
         if data:
             self.relay.feed(worker.id, worker.last_task, data)
+        elif data is not None:
+            self._ignore(worker.output)
         return bool(data)

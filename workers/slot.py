@@ -22,7 +22,8 @@ How far a chunk may go
     chunk and below BEGUN. The supervisor writes LIMIT = BEGUN as it reads it (`take_back`), and may release what
     lies beyond only if BEGUN, read again later, is still the same (`taken_back`). A processor may let the worker's
     read of LIMIT overtake its write of BEGUN, even x86: therefore "later" is a tick, at least a millisecond, thousands
-    of times what a store needs to become visible. A worker that is stopped between the two goes on by reading LIMIT.
+    of times what a store needs to become visible. A worker that is stopped between the two goes on by reading LIMIT;
+    so LIMIT is never raised within a chunk: what it meets then may have been released.
 """
 
 from __future__ import annotations
@@ -219,7 +220,8 @@ class Slot:
     def take_back(self) -> int:
         """Forbids whatever has not begun; returns how far the worker had come, for `taken_back` a tick later."""
         seen: int = self.words[BEGUN]
-        self.words[LIMIT] = seen
+        if self.words[LIMIT] >> CHUNK_SHIFT != seen >> CHUNK_SHIFT:
+            self.words[LIMIT] = seen
         return seen
 
     def taken_back(self, seen: int) -> bool:

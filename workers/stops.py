@@ -46,7 +46,7 @@ class Stops:
     def thaw(self, worker: WorkerProcess) -> None:
         """Let a frozen worker go on."""
         halting.let_go(worker, self._signal, self._clock.monotonic())
-        self._store.custody.set_worker(worker.id, "draining" if worker.is_draining else "ready", self._clock.now())
+        self._store.custody.set_worker(worker.id, "draining" if worker.is_draining else "idle", self._clock.now())
         log("worker.thawed", worker=worker.word, pid=worker.pid)
 
     def thaw_all(self, by: str | None = None) -> None:

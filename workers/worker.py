@@ -180,10 +180,7 @@ class Worker:
         ended_at = started_at + (_monotonic() - now) // 1000
         tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
         run = Run(id_, claims, attempt + 1, failures, tries, started_at, ended_at)
-        if isinstance(result, bytes):
-            outcome = succeed(run, result)
-        else:
-            outcome = fail(run, result, settings, self._rng)
+        outcome = succeed(run, result) if isinstance(result, bytes) else fail(run, result, settings, self._rng)
         if settings.tells_all or outcome.error is not None:
             told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
             self._tally.tell(Ended(id_, handler.type, attempt + 1, *told))

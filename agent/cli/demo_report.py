@@ -109,7 +109,7 @@ def _rows(summary: Mapping[str, Any]) -> Iterator[str]:
         yield _row("run again", f"task {again['id']}, {again['path']}: {' → '.join(again['outcomes'])}")
     if not summary["run_again"]:
         yield _row("run again", "nothing: no handler was cut short")
-    yield _row("lost", "nothing: every task succeeded, with the results of one core")
+    yield _row("lost", "nothing: every task succeeded; the sample has the results of one core")
 
 
 def _row(name: str, text: str, workers: int | None = None) -> str:

@@ -29,7 +29,7 @@ class LimitChanged(msgspec.Struct, frozen=True, kw_only=True, tag="limit_changed
     def why(self) -> str:
         """The reason in one sentence."""
         if self.measured is None or self.threshold is None:
-            return f"limit {self.previous} → {self.limit}: the configured concurrency changed"
+            return f"limit {self.previous} → {self.limit}: the number of workers was set"
         recovered = self.reason == "recovered"
         subject, side = ("the busier of cpu and memory", "below") if recovered else (self.reason, "above")
         level = f"at {percent(self.measured)} across the window, {side} {percent(self.threshold)}"

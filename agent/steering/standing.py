@@ -33,13 +33,11 @@ class StandingOrders:
         ends = [until for until in (*self.now.paused.values(), self.now.max_until) if until is not None]
         return min(ends, default=None)
 
-    def end_what_is_over(self) -> bool:
-        """Lift orders whose time has passed; whether there was one."""
+    def end_what_is_over(self) -> None:
+        """Lift orders whose time has passed."""
         kept = lasting(self.now, self._clock.now())
-        if kept == self.now:
-            return False
-        self.now = self._oversight.admit(kept)
-        return True
+        if kept != self.now:
+            self.now = self._oversight.admit(kept)
 
 
 def changed(standing: Standing, command: Command) -> Standing:

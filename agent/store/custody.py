@@ -37,7 +37,7 @@ class Custody:
             cursor.execute(sql.add_worker, (worker, *place, now, now, now))
 
     def set_worker(self, worker: int, state: str, now: int) -> None:
-        """A worker is ready, frozen, draining …"""
+        """A worker is frozen, draining, or neither any more."""
         with self._connection.writing() as cursor:
             cursor.execute(sql.set_worker, (state, now, worker))
 

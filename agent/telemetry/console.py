@@ -75,6 +75,8 @@ def _words(entry: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(_shown(each) for each in value) or "none"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return _visible(repr(text) if " " in text or not text else text)
 

@@ -45,6 +45,7 @@ EVENTS = {
     "handlers.loaded": "The handlers were imported and their types are known.",
     "handlers.missing_type": "Tasks wait for a type that no handler serves.",
     "output.dropped": "Lines were dropped, because their reader or their disk could not take them.",
+    "output.not_rotated": "A log has grown large and its directory does not let it be renamed: it grows on.",
     "clock.stepped": "The wall clock was set.",
 }
 """Event name to what it says."""
@@ -63,6 +64,7 @@ LEVELS = {
     "sensor.degraded": "warning",
     "handlers.missing_type": "warning",
     "output.dropped": "warning",
+    "output.not_rotated": "warning",
     "clock.stepped": "warning",
     "fork_server.lost": "error",
     "task.poisoned": "error",
@@ -78,6 +80,8 @@ SPOKEN = frozenset(
         "supervisor.stopped",
         "supervisor.draining",
         "recovery.done",
+        "handlers.loaded",
+        "task.retry",
         "config.reloaded",
         "governance.recover",
         "governance.resume",

@@ -108,6 +108,6 @@ def test_people_get_a_page(tmp_path: Path) -> None:
     assert "standard library: 10 files" in done.out
     for name in ("the agent", "one core", "speed-up", "killed", "lost"):
         assert f"\n  {name}" in done.out
-    assert "nothing: every task succeeded, with the results of one core" in done.out
+    assert "nothing: every task succeeded; the sample has the results of one core" in done.out
     with pytest.raises(ValueError, match="Expecting value"):
         json.loads(done.out)

@@ -22,7 +22,7 @@ from agent.cli.demo_report import OneCore, Scene, chosen, page, sample_step, sum
 from agent.cli.invocation import Invocation
 from agent.cli.output import counted, document, note, tell
 from agent.cli.parameters import Whole, as_json
-from agent.errors import AgentError
+from agent.errors import AgentError, Conflict, NotFound
 
 if TYPE_CHECKING:
     from agent.api import AgentApi
@@ -108,7 +108,7 @@ def _load(source: Path) -> Any:
     """The module that does the work; by its path, for the examples are no package."""
     spec = importlib.util.spec_from_file_location("sanaagent_demo_library", source)
     if spec is None or spec.loader is None or not source.is_file():
-        raise AgentError(f"{source} is missing: the demo needs the examples that come with the agent")
+        raise AgentError(f"{source} is missing: the demo needs the examples, so run it from a checkout")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where its dataclasses look for their annotations
     spec.loader.exec_module(module)
@@ -170,14 +170,19 @@ def _ended(states: Mapping[str, int]) -> int:
 
 
 def _kill_a_worker(agent: AgentApi) -> Mapping[str, Any] | None:
-    """SIGKILL to a busy worker, to one inside a handler if there is one; None when nobody is busy."""
-    busy = [worker for worker in agent.workers() if worker["state"] == "busy" and worker["pid"]]
-    for worker in sorted(busy, key=lambda worker: worker["task"] is None):
+    """SIGKILL to a worker in the midst of a task: frozen first, so that it is; None when nobody is caught so."""
+    for worker in agent.workers():
+        if worker["state"] != "busy":
+            continue
         try:
-            os.kill(worker["pid"], signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it was replaced meanwhile
-        return worker
+            frozen = agent.freeze(worker["worker"])
+            if frozen.get("task") is None:
+                agent.thaw(worker["worker"])
+                continue
+            os.kill(frozen["pid"], signal.SIGKILL)
+        except (Conflict, NotFound, ProcessLookupError):
+            continue  # it was replaced meanwhile, or is about to leave
+        return frozen
     return None
 
 

@@ -79,6 +79,8 @@ def enqueue(
     _warn_of_unhandled(agent, {type})
     if wait and not as_json:
         note(f"task {task}")  # whoever stops waiting knows what to ask for
+        if agent.stats()["supervisor_pid"] is None:
+            note("no supervisor runs, so this waits until one does: start one with `resume`")
     result = agent.result(task, timeout=wait_timeout) if wait else None
     if as_json:
         kept = {"id": task, "type": type, "state": "succeeded", "result": result, "key": options["idempotency_key"]}

@@ -26,7 +26,7 @@ def inspect(invocation: Invocation, task: int, attempts: bool, as_json: bool) ->
     if as_json:
         document(record)
         return
-    tell("\n".join(_fields(record)))
+    tell("\n".join(_fields({**record, "attempts": None} if attempts else record)))
     if attempts:
         tell("\n".join(_history(record["attempts"])))
 
@@ -35,7 +35,7 @@ def _fields(record: Mapping[str, Any]) -> Iterator[str]:
     """A line for each field that has a value; an error's further lines stand below its first."""
     yield f"{'task':{WIDTH}}{record['id']}"
     for name, value in record.items():
-        if name == "attempts":
+        if name == "attempts" and value is not None:
             yield f"{name:{WIDTH}}{counted(len(value), 'attempt')}{'; --attempts shows them' if value else ''}"
         elif name != "id" and value is not None:
             yield f"{name:{WIDTH}}{_shown(name, value)}"

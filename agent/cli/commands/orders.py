@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from agent.cli.invocation import Invocation
-from agent.cli.output import counted, document, tell
+from agent.cli.output import counted, document, note, tell, warn
 from agent.cli.parameters import WORKERS, as_json, duration
 
 EVERY_TYPE = "*"
@@ -23,7 +23,10 @@ span = click.option("--for", "span", type=duration, metavar="SPAN", help="Only f
 @click.pass_obj
 def pause(invocation: Invocation, type: str | None, span: float | None, as_json: bool) -> None:
     """Start no more tasks, of one type or of all."""
-    _report(invocation.agent().pause(type, duration=span), as_json)
+    agent = invocation.agent()
+    if type is not None and (warning := agent.unhandled(type)):
+        warn(warning)
+    _report(agent.pause(type, duration=span), as_json)
 
 
 @click.command()
@@ -31,8 +34,11 @@ def pause(invocation: Invocation, type: str | None, span: float | None, as_json:
 @as_json
 @click.pass_obj
 def unpause(invocation: Invocation, type: str | None, as_json: bool) -> None:
-    """End an operator's pause."""
-    _report(invocation.agent().unpause(type), as_json)
+    """End an operator's pause (the governor's ends by itself)."""
+    agent = invocation.agent()
+    _report(agent.unpause(type), as_json)
+    for reason in agent.stats()["governor"]["reasons"]:
+        note(f"still {reason}")
 
 
 @click.command()

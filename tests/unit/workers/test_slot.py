@@ -329,3 +329,16 @@ def test_no_task_runs_that_the_supervisor_took_back(tmp_path: Path) -> None:
     assert released, "the race took place"
     assert not [place for place in released if begun[place : place + 1] == b"x"]
     slot.close()
+
+
+def test_a_limit_is_not_raised_for_a_worker_between_its_two_steps(slot: Slot) -> None:
+    slot.open_chunk(1, 3)
+    assert slot.may_begin(1)
+    seen = slot.take_back()
+    assert slot.taken_back(seen)  # what lies beyond may be released from here on
+    slot.words[slots.BEGUN] = seen + 1  # the first half of `may_begin(2)`
+    slot.take_back()
+    assert not slot.may_begin(2)
+    slot.open_chunk(2)
+    slot.take_back()
+    assert not slot.may_begin(1)

@@ -28,12 +28,12 @@ WORDED = [
     (
         LimitChanged(limit=4, previous=8, reason="configured"),
         "throttle",
-        "limit 8 → 4: the configured concurrency changed",
+        "limit 8 → 4: the number of workers was set",
     ),
     (
         LimitChanged(limit=9, previous=8, reason="configured"),
         "recover",
-        "limit 8 → 9: the configured concurrency changed",
+        "limit 8 → 9: the number of workers was set",
     ),
     (
         Paused(until=60, duration=60, errors=12, cause="12 errors in 30 s"),

@@ -73,11 +73,15 @@ class Stage:
             "enqueue_lines": self.enqueue,
             "stats": self.stats,
             "workers": [self.busy(os.getpid(), "idle", None), self.busy(self.worker.pid, "busy", 7)],
+            "freeze": self.freeze,
             "tasks": lambda *_, **__: self.records(),
         }
 
     def busy(self, pid: int, state: str, task: int | None) -> dict[str, Any]:
         return {"worker": f"{pid:016x}", "pid": pid, "state": state, "task": task}
+
+    def freeze(self, worker: str) -> dict[str, Any]:
+        return self.busy(int(worker, 16), "frozen", 7)
 
     def enqueue(self, lines: Iterable[bytes], type: str | None, where: str) -> list[int]:
         self.environment = sorted(os.environ)

@@ -177,7 +177,7 @@ def test_a_closed_stdin_is_misuse(call: Called, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_waiting_prints_the_result(call: Called, agent: FakeAgent) -> None:
-    agent.answers["result"] = {"result": "Zoë\x1b"}
+    agent.answers |= {"result": {"result": "Zoë\x1b"}, "stats": {"supervisor_pid": 4711}}
 
     assert call("enqueue", "demo", "{}", "--wait", "--wait-timeout", "1m") == (
         0,
@@ -185,6 +185,12 @@ def test_waiting_prints_the_result(call: Called, agent: FakeAgent) -> None:
         "task 7\n",
     )
     assert agent.given_to("result") == {"task": 7, "timeout": 60.0}
+
+
+def test_waiting_without_a_supervisor_says_so(call: Called, agent: FakeAgent) -> None:
+    agent.answers |= {"result": {}, "stats": {"supervisor_pid": None}}
+
+    assert "no supervisor runs" in call("enqueue", "demo", "{}", "--wait").err
 
 
 def test_waiting_with_json_prints_the_record(call: Called, agent: FakeAgent) -> None:
