@@ -220,9 +220,9 @@ class Supervisor:
             self._timetable.after("tick", TICK_S)
         elif self._drains and self._pool.has_come_to_rest():
             self._timetable.now("look")
-        if self._pool.next_due is not None:
-            self._timetable.at_wall("look", self._pool.next_due)
-            self._pool.next_due = None
+        if self._pool.told.look_at is not None:
+            self._timetable.at_wall("look", self._pool.told.look_at)
+            self._pool.told.look_at = None
         self._timetable.is_due("birth")  # `fill` has looked
         if (birth_due_ns := self._pool.birth_due_ns(now_ns)) is not None:
             self._timetable.at("birth", birth_due_ns)
@@ -291,12 +291,12 @@ class Supervisor:
             self._pool.stops.thaw_all(by)
 
     def _sample(self) -> None:
-        attempts = reckon(self._pool.counts, self._pool.ended, self._reopened)
+        attempts = reckon(self._pool.told.counts, self._pool.told.ended, self._reopened)
         decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
-        tell(self._pool.take_ended())  # only now: what the database refused is told with the next sample
+        tell(self._pool.told.take_ended())  # only now: what the database refused is told with the next sample
         self._ended["ok"] += attempts.ok
         self._ended["errors"] += attempts.errors + attempts.late
-        complaint, self._pool.trouble = self._pool.trouble, None
+        complaint, self._pool.told.trouble = self._pool.told.trouble, None
         self._trouble.judge(complaint)
         self._act_on(decisions)
         if self._parts.governing.state.paused_until is None:

@@ -9,6 +9,7 @@ from agent.client import Client
 from agent.clock import SECOND, to_iso
 from agent.duration import Duration
 from agent.errors import Conflict, NotFound, Unavailable, UsageError
+from agent.host import is_alive
 from agent.requests import seconds
 from agent.standings import target_of
 from agent.steering.standing import changed, lasting
@@ -51,8 +52,10 @@ class Operator:
         return self._halt("thaw", worker)
 
     def workers(self) -> list[dict[str, Any]]:
-        """Every worker, as rows and slots tell."""
-        return [self._record(row) for row in self._client.store.custody.workers()]
+        """Every worker that lives, as rows and slots tell."""
+        return [
+            self._record(row) for row in self._client.store.custody.workers() if is_alive(row.identity) is not False
+        ]
 
     def _order(self, verb: str, detail: dict[str, Any]) -> dict[str, Any]:
         command = self._ask(verb, detail)

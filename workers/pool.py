@@ -27,13 +27,14 @@ from workers.burial import Undertaker
 from workers.channel import Channel, PeerGone
 from workers.fork_client import ForkServer
 from workers.halting import Halted
-from workers.messages import Boot, Count, Ended, Target
+from workers.messages import Boot, Target
 from workers.orders import Orders, assign
 from workers.output import LineRelay
 from workers.process import Phase, WorkerProcess
 from workers.slot import Slot
 from workers.spacing import Spacing
 from workers.stops import Stops
+from workers.told import Told
 from workers.verdicts import End
 
 DEAD_WITHIN_S = 5.0
@@ -41,19 +42,14 @@ LAST_READS = 64  # of a dead worker's output, 64 KiB each
 
 
 class WorkerPool:
-    """All workers, by id. `counts` and `ended` gather what they tell of attempts, `next_due` is the soonest retry among
-    these (wall µs), `trouble` a complaint about the store, `version` the admission's; `raise_version` stores a new one.
-    """
+    """All workers, by id, and what they told. `version`: of the admission; `raise_version` stores a new one."""
 
     def __init__(
         self, store: SqliteStore, fork_server: ForkServer, selector: BaseSelector, undertaker: Undertaker, clock: Clock,
         orders: Orders, version: int, raise_version: Callable[[], int],
     ) -> None:  # fmt: skip
         self.workers: dict[int, WorkerProcess] = {}
-        self.counts: list[Count] = []
-        self.ended: list[Ended] = []
-        self.next_due: int | None = None
-        self.trouble: str | None = None
+        self.told = Told()
         self.is_closing = False
         self.version = version
         self.stops = Stops(self.workers, fork_server, store, clock)
@@ -118,11 +114,6 @@ class WorkerPool:
         self._fork_server = fork_server
         self.stops.follow(fork_server)
         self._orders = replace(self._orders, size=0, limit=0)
-
-    def take_ended(self) -> list[Ended]:
-        """What was told of attempts one by one; a fresh start for `counts` and `ended`."""
-        ended, self.counts, self.ended = self.ended, [], []
-        return ended
 
     def kill_all(self) -> None:
         """SIGKILL to every worker's group."""
@@ -300,16 +291,14 @@ class WorkerPool:
                 if worker.woken_at_ring < self._rings and worker.may_run:
                     self._wake(worker)
             case "counts":
-                self.counts += msgspec.convert(message["counts"], list[Count])
-                ended = msgspec.convert(message["ended"], list[Ended])
-                self.ended += ended
-                due = [each.due_at for each in ended if each.due_at is not None]
-                self.next_due = min([*due, self.next_due or due[0]]) if due else self.next_due
+                self.told.of_attempts(message)
             case "stale":
                 for task in message["tasks"]:
                     log("task.stale_outcome", task=task, worker=worker.word)
+            case "gave back":
+                self.told.of_work(0)
             case "trouble":
-                self.trouble = message["error"]
+                self.told.trouble = message["error"]
             case "bye":
                 worker.phase = Phase.LEAVING
                 if not worker.is_draining:

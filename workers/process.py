@@ -76,6 +76,7 @@ class WorkerProcess:
         self.killed_for: Halt | None = None
         self.written: tuple[int, int] = (0, 0)  # task and claim whose start stands in the store
         self.limited_at: int | None = None  # what `take_back` returned
+        self.limited_ns = 0  # and when
         self.returned_at: int | None = None  # … when what lay beyond was released
         self._stood: tuple[int, int, int] = (0, 0, 0)  # task, claim, nanoseconds that it stood still
         self.is_enrolled = False

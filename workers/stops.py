@@ -13,7 +13,7 @@ from workers.fork_client import ForkServer
 from workers.halting import Halted
 from workers.process import Halt, Running, WorkerProcess
 
-UNBOUNDED = frozenset({"pause", "outside"})  # these end with the governor's pause, or when whoever it was lets go
+UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
 Answer = Callable[[Halted], None]
 
@@ -79,7 +79,7 @@ class Stops:
             worker
             for worker in self._workers.values()
             if worker.frozen_ns is not None
-            and worker.frozen_by not in UNBOUNDED
+            and worker.frozen_by != UNBOUNDED
             and now_ns - worker.frozen_ns > seconds * 1e9
         ]
         for worker in over:

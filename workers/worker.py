@@ -143,6 +143,7 @@ class Worker:
             self._outcomes.append(outcome)
             if (not is_published or now - committed > RECORD_AFTER_NS) and done < len(tasks):
                 self._exchange(kind, claims=False)
+                slot.words[TASK] = 0  # it is recorded: nobody is to end it any more
                 now = committed = _monotonic()
         slot.close_chunk()
         slot.words[TASK] = 0
@@ -203,7 +204,9 @@ class Worker:
                 continue
             self._slot.commit_to(published)
             self._outcomes.clear()
-            self._unbegun_after = None
+            if self._unbegun_after is not None:
+                self._unbegun_after = None
+                self._channel.send({"op": "gave back"})
             self._say_counts_if_due(chunk)
             return chunk
 

@@ -12,7 +12,6 @@ LARGEST_ID = 2**63 - 1  # of an INTEGER PRIMARY KEY: https://sqlite.org/autoinc.
 LONGEST = 40  # characters of what is repeated in an error
 
 
-
 class Whole(click.IntRange):
     """A whole number within bounds, and called so in errors."""
 

@@ -10,7 +10,7 @@ from agent.cli.parameters import WORKERS, as_json
 
 
 @click.command()
-@click.option("--drain", is_flag=True, help="End once nothing is left that can run, scheduled tasks and retries included.")
+@click.option("--drain", is_flag=True, help="End once nothing is left that can run, now or later.")
 @click.option("--max-concurrent", type=WORKERS, metavar="N", help="The number of workers; overrides the configuration.")
 @as_json
 @click.pass_obj

@@ -29,13 +29,13 @@ DELETE FROM key WHERE key IN (
 DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE at < ? ORDER BY at LIMIT ?)
 
 -- name: drop_decisions
-DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at < ? ORDER BY id LIMIT ?)
+DELETE FROM decision WHERE id IN (SELECT id FROM decision WHERE at < ? ORDER BY at LIMIT ?)
 
 -- name: drop_workers
-DELETE FROM worker WHERE id IN (SELECT id FROM worker WHERE gone_at < ? LIMIT ?)
+DELETE FROM worker WHERE id IN (SELECT id FROM worker WHERE gone_at IS NOT NULL AND gone_at < ? LIMIT ?)
 
 -- name: drop_controls
-DELETE FROM control WHERE id IN (SELECT id FROM control WHERE handled_at < ? ORDER BY id LIMIT ?)
+DELETE FROM control WHERE id IN (SELECT id FROM control WHERE handled_at IS NOT NULL AND handled_at < ? LIMIT ?)
 
 -- name: drop_letters
 DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE coalesce(delivered_at, gave_up_at) < ? ORDER BY id LIMIT ?)

@@ -90,6 +90,9 @@ CREATE TABLE worker (
   gone_at INTEGER
 ) STRICT;
 
+CREATE INDEX worker_alive ON worker (born_at, id) WHERE gone_at IS NULL;
+CREATE INDEX worker_gone ON worker (gone_at) WHERE gone_at IS NOT NULL;
+
 CREATE TABLE admission (  -- what may be claimed; every claim compares the version in its own transaction
   id INTEGER PRIMARY KEY CHECK (id = 1),
   version INTEGER NOT NULL,
@@ -119,6 +122,8 @@ CREATE TABLE decision (
   detail TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX decision_at ON decision (at);
+
 CREATE TABLE control (  -- operators' commands: the command line inserts, the supervisor alone applies
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   verb TEXT NOT NULL,
@@ -127,6 +132,7 @@ CREATE TABLE control (  -- operators' commands: the command line inserts, the su
   handled_at INTEGER,
   outcome TEXT
 ) STRICT;
+CREATE INDEX control_done ON control (handled_at) WHERE handled_at IS NOT NULL;
 CREATE INDEX control_open ON control (id) WHERE handled_at IS NULL;
 
 CREATE TABLE outbox (
