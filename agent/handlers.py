@@ -6,7 +6,6 @@ A handlers module registers on an agent it makes, or with the `handler` decorato
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
@@ -33,8 +32,7 @@ class Options(TypedDict, total=False):
     retry_on: type[BaseException] | Iterable[type[BaseException]] | None
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerOptions:
+class HandlerOptions(msgspec.Struct, frozen=True):
     """How the tasks of one type run; None means: as configured. Raises UsageError, naming the option and the cure."""
 
     max_attempts: int | None = None
@@ -49,8 +47,8 @@ class HandlerOptions:
     def __post_init__(self) -> None:
         _check_count("max_attempts", self.max_attempts, MOST_ATTEMPTS)
         _check_count("max_concurrent", self.max_concurrent, MOST_CONCURRENT)
-        object.__setattr__(self, "timeout", _timeout(self.timeout))
-        object.__setattr__(self, "retry_on", _exceptions(self.retry_on))
+        msgspec.structs.force_setattr(self, "timeout", _timeout(self.timeout))
+        msgspec.structs.force_setattr(self, "retry_on", _exceptions(self.retry_on))
 
     @classmethod
     def of(cls, **options: Unpack[Options]) -> HandlerOptions:
@@ -61,8 +59,7 @@ class HandlerOptions:
         return cls(**options)  # type: ignore[arg-type]  # the looser types are what __post_init__ narrows
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """A type and what handles it."""
 
     type: str

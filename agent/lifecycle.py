@@ -6,8 +6,8 @@ The numbers are what the store keeps; they are ordered so that each group is one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class State(IntEnum):
@@ -34,8 +34,7 @@ FINISHED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 UNFINISHED = frozenset(State) - FINISHED
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One verb of the lifecycle: from which states, to which, and why."""
 
     verb: str

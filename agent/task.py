@@ -6,7 +6,6 @@ Times are wall time in microseconds, JSON is text, worker ids are random 64-bit 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,8 +24,7 @@ def worker_word(worker: int | None) -> str | None:
     return None if worker is None else f"{worker:016x}"
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(msgspec.Struct, frozen=True):
     """What a caller asks for. `payload` is validated JSON text; `due_at` None means now."""
 
     type: str
@@ -38,8 +36,7 @@ class NewTask:
     timeout_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(msgspec.Struct, frozen=True):
     """What became of a `NewTask`: its id, or the id (and result) of the task that has its key already."""
 
     id: int
@@ -87,8 +84,7 @@ class Start(NamedTuple):
     started_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One run of a task. `outcome` None: it runs still."""
 
     attempt: int
@@ -110,8 +106,7 @@ class Attempt:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """A stored task with its ended attempts, oldest first."""
 
     id: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from agent.lifecycle import State
 from agent.task import Claimed, Outcome
@@ -17,8 +18,7 @@ CRASH_LIMIT = 3  # a task whose handler killed its process this often is poison
 KILL_LIMIT = 10  # bare SIGKILLs may come from anywhere, so they count apart
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True):
     """How many tasks stand where. `types` maps a type to its states; `oldest_due_at` is of the queued tasks."""
 
     states: dict[State, int]
@@ -26,8 +26,7 @@ class Totals:
     oldest_due_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """A task's state, with the result or the error that it has."""
 
     state: State
@@ -35,8 +34,7 @@ class Ending:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """What a worker may claim: types it handles that are not paused, as the supervisor last said in `version`.
 
     `limits` holds the types with a `max_concurrent`; `size` tells how many tasks of a type, of so many queued, to take.
@@ -45,11 +43,10 @@ class Admission:
     version: int
     kinds: frozenset[int]
     size: Callable[[int, int], int]
-    limits: Mapping[int, int] = field(default_factory=dict)
+    limits: Mapping[int, int] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """What an exchange gave. `stale`: outcomes that somebody else's claim had overtaken.
 
     `outdated`: nothing was claimed because the admission has a newer version than the worker was told.
@@ -70,8 +67,7 @@ class Death(Enum):
     CANCELLED = "cancelled"  # killed because somebody cancelled the task
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
+class WorkerRow(msgspec.Struct, frozen=True):
     """A worker as the store knows it."""
 
     id: int
@@ -83,8 +79,7 @@ class WorkerRow:
     rss_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(msgspec.Struct, frozen=True):
     """What to take back from a live worker: tasks with ids above `after`, if `still()` holds inside the transaction."""
 
     worker: int
@@ -92,16 +87,14 @@ class Return:
     still: Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class CaughtUp:
+class CaughtUp(msgspec.Struct, frozen=True):
     """What catching up found stale, and how many tasks it took back."""
 
     stale: Sequence[Outcome]
     released: int
 
 
-@dataclass(frozen=True, slots=True)
-class Burial:
+class Burial(msgspec.Struct, frozen=True):
     """What was done for a dead worker: numbers of tasks, and the id and fate of the one that ran."""
 
     recorded: int = 0
@@ -112,8 +105,7 @@ class Burial:
     stale: Sequence[Outcome] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """Operators' standing orders: `scale`'s number until a time; `paused`: type or "*" → until (µs). None: for ever."""
 
     version: int
@@ -122,8 +114,7 @@ class Standing:
     paused: Mapping[str, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """An operator's command that waits."""
 
     id: int
@@ -132,8 +123,7 @@ class Command:
     created_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A decision as it is kept: what was done and why. `detail` is JSON."""
 
     deed: str
@@ -141,8 +131,7 @@ class Note:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """What one batch of retention did. `more`: another batch would find work."""
 
     tasks: int

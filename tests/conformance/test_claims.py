@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from agent.lifecycle import State
@@ -36,7 +35,7 @@ def test_a_chunk_is_no_larger_than_asked_and_told_how_much_is_queued(scene: Scen
     ids = scene.add(10)
     asked: list[tuple[int, int]] = []
     claims = scene.store.claims(ANN)
-    admission = dataclasses.replace(
+    admission = msgspec.structs.replace(
         scene.admission("demo"), size=lambda kind, queued: asked.append((kind, queued)) or 4
     )
 
