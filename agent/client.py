@@ -17,8 +17,8 @@ from agent.duration import Duration
 from agent.errors import AgentError, TaskFailed, UsageError, WaitTimeout
 from agent.handlers import did_you_mean
 from agent.lifecycle import FINISHED, State
+from agent.new_tasks import new_task, seconds, tasks_of_lines, thousands
 from agent.payload import dump_payload, parse_payload
-from agent.requests import new_task, seconds, tasks_of_lines, thousands
 from agent.store import SqliteStore, open_store
 from agent.task import NewTask, Task
 
@@ -75,7 +75,7 @@ class Client:
 
     def stats(self) -> dict[str, Any]:
         """Counts, the governor, the supervisor."""
-        from agent.standings import governor_of
+        from agent.overview import governor_of
 
         totals = self.store.tasks.totals()
         oldest = totals.oldest_due_at

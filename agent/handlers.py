@@ -70,7 +70,7 @@ class Registered(msgspec.Struct, frozen=True):
 
     def is_same(self, other: Registered) -> bool:
         """Whether both mean one function of one source, be its module imported under two names."""
-        from agent.functions import source_of
+        from agent.handler_functions import source_of
 
         same_function = self.fn is other.fn or source_of(self.fn) == source_of(other.fn) is not None
         return same_function and self.options == other.options
@@ -133,7 +133,7 @@ def handler(type: str, **options: Unpack[Options]) -> Callable[[F], F]:
 
 def registered(type: str, fn: Handler, **options: Unpack[Options]) -> Registered:
     """A type with its handler, both checked; raises UsageError."""
-    from agent.functions import check_function, place_of  # 20 ms that a process without handlers need not spend
+    from agent.handler_functions import check_function, place_of  # 20 ms that a process without handlers need not spend
 
     check_type(type)
     check_function(type, fn)

@@ -24,9 +24,8 @@ from agent.telemetry.metrics import MetricsFile
 from agent.telemetry.sensors import Sensors
 from workers.burial import Undertaker
 from workers.commands import Commands
-from workers.configured import worker_settings
 from workers.fork_client import ForkServer
-from workers.orders import Orders
+from workers.orders import Orders, worker_settings
 from workers.pool import WorkerPool
 from workers.recovery import Recovered, recover
 

@@ -15,9 +15,9 @@ from agent.store.values import Burial, Death
 from agent.task import Outcome
 from agent.telemetry.logs import log
 from workers.attempt import Failure, Run, fail
+from workers.deaths import End, judge_end
 from workers.messages import Settings
 from workers.process import Running, WorkerProcess
-from workers.verdicts import End, judge_end
 
 
 class Undertaker:

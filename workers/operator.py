@@ -10,8 +10,8 @@ from agent.clock import SECOND, to_iso
 from agent.duration import Duration
 from agent.errors import Conflict, NotFound, Unavailable, UsageError
 from agent.host import is_alive
-from agent.requests import seconds
-from agent.standings import target_of
+from agent.new_tasks import seconds
+from agent.overview import target_of
 from agent.steering.standing import changed, lasting
 from agent.store.values import Command, WorkerRow
 from agent.task import worker_word

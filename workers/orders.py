@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.config import Config
 from workers.messages import Mode, Settings
 
 
@@ -45,3 +46,15 @@ def assign(workers: Iterable[Member], orders: Orders, running: frozenset[int]) -
             "run" if place < min(orders.limit, orders.size) else "park" if place < orders.size else "drain"
         )
     return modes
+
+
+def worker_settings(config: Config) -> Settings:
+    """What a worker needs of the configuration."""
+    return Settings(
+        retry_attempts=config.bulk.retry_attempts,
+        retry_delay_s=config.bulk.retry_delay_seconds,
+        retry_max_delay_s=config.bulk.retry_max_delay_seconds,
+        max_result_bytes=config.persistence.max_result_bytes,
+        max_tasks=config.bulk.max_tasks_per_worker,
+        tells_all=config.telemetry.log_tasks == "all",
+    )

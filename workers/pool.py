@@ -22,9 +22,11 @@ from agent.host import identity, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.task import new_worker_id
 from agent.telemetry.logs import log
-from workers import watch
+from workers import tick
+from workers.birth_delay import Spacing
 from workers.burial import Undertaker
 from workers.channel import Channel, PeerGone
+from workers.deaths import End
 from workers.fork_client import ForkServer
 from workers.halting import Halted
 from workers.messages import Boot, Target
@@ -32,10 +34,8 @@ from workers.orders import Orders, assign
 from workers.output import LineRelay
 from workers.process import Phase, WorkerProcess
 from workers.slot import Slot
-from workers.spacing import Spacing
 from workers.stops import Stops
 from workers.told import Told
-from workers.verdicts import End
 
 DEAD_WITHIN_S = 5.0
 LAST_READS = 64  # of a dead worker's output, 64 KiB each
@@ -86,14 +86,14 @@ class WorkerPool:
     def recycle(self, worker: WorkerProcess, why: str) -> None:
         """Let a worker finish what it runs and leave; another takes its place."""
         worker.is_draining = True
-        watch.forbid(worker)
+        tick.forbid(worker)
         self._send_targets()
         log("worker.recycled", worker=worker.word, pid=worker.pid, why=why)
 
     def take_back(self) -> None:
         """Take back everything that is claimed and has not begun."""
         for worker in self.workers.values():
-            watch.forbid(worker)
+            tick.forbid(worker)
 
     def drain(self) -> None:
         """Let everybody finish and leave; nobody follows."""
@@ -138,12 +138,12 @@ class WorkerPool:
     def tick(self, now_ns: int) -> int:
         """Do what workers cannot do for themselves; how many tasks were recorded or taken back."""
         self.stops.retry()
-        found = watch.look(self.workers.values(), now_ns)
+        found = tick.look(self.workers.values(), now_ns)
         for worker, running in found.overdue:
             self.stops.time_out(worker, running)
         if found.is_empty:
             return 0
-        done = watch.catch_up(self._store.custody, found, self.workers)
+        done = tick.catch_up(self._store.custody, found, self.workers)
         for outcome in done.stale:
             log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
         return done.released + sum(map(len, found.outcomes.values()))

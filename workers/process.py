@@ -12,9 +12,9 @@ import msgspec
 from agent.host import Identity
 from agent.task import Outcome, Start
 from workers.channel import Channel
+from workers.deaths import End
 from workers.messages import Target
 from workers.slot import ATTEMPT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
-from workers.verdicts import End
 
 _MOST_READ = 65536  # bytes of output taken at a time
 

@@ -30,8 +30,8 @@ from agent.task import Claimed, Outcome
 from workers import output
 from workers.attempt import Run, fail, perform, succeed
 from workers.channel import Channel, PeerGone
+from workers.chunk_size import Pace
 from workers.messages import Boot, Ended, Target
-from workers.pace import Pace
 from workers.slot import (
     ATTEMPT,
     BEAT,

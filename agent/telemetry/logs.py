@@ -20,7 +20,7 @@ from agent.clock import Clock, to_iso
 from agent.telemetry.console import Console
 from agent.telemetry.events import EVENTS, LEVELS, SPOKEN
 from agent.telemetry.files import LogFile, open_log
-from agent.telemetry.plain import plain
+from agent.telemetry.redaction import plain
 
 __all__ = ["EVENTS", "LEVELS", "SPOKEN", "LogFile", "bind", "configure", "log", "open_log"]
 

@@ -20,12 +20,12 @@ LAYERS = (  # from top to bottom
     ("workers",),
     ("agent.cli", "agent.dashboard"),
     ("agent.client", "agent.steering"),
-    ("agent.standings",),
+    ("agent.overview",),
     ("agent.governance", "agent.escalation", "agent.telemetry", "agent.maintenance"),
     ("agent.store",),
-    ("agent.api", "agent.config", "agent.loader", "agent.requests"),
+    ("agent.api", "agent.config", "agent.loader", "agent.new_tasks"),
     ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
-    ("agent.outbox", "agent.task", "agent.duration", "agent.functions"),
+    ("agent.outbox", "agent.task", "agent.duration", "agent.handler_functions"),
     ("agent.errors", "agent.lifecycle", "agent.clock"),
 )
 OURS = ("enhanced_automation_agent", "supervisor", "workers", "agent")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.telemetry.plain import HIDDEN, ITEMS_MAX, TEXT_MAX, is_secret, plain
+from agent.telemetry.redaction import HIDDEN, ITEMS_MAX, TEXT_MAX, is_secret, plain
 
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none()
