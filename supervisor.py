@@ -261,10 +261,7 @@ class Supervisor:
         _, next_due = self._parts.store.custody.promote(self._clock.now())
         self._timetable.at_wall("look", next_due)
         self._timetable.at_wall("look", self._parts.standing.next_end())
-        paused = self._parts.standing.now.paused
-        queued = self._parts.store.custody.queued()
-        if EVERYTHING not in paused:
-            self._pool.ring(sum(n for type_, n in queued.items() if type_ not in paused))
+        self._pool.ring(self._parts.runnable(self._types or {}))
         if self._drains and not self._parts.store.custody.unfinished():
             self._stop(is_forced=False)
 
@@ -298,6 +295,7 @@ class Supervisor:
         self._ended["errors"] += attempts.errors + attempts.late
         complaint, self._pool.told.trouble = self._pool.told.trouble, None
         self._trouble.judge(complaint)
+        self._pool.stops.end_cut_off()
         self._act_on(decisions)
         if self._parts.governing.state.paused_until is None:
             self._pool.stops.thaw_all("pause")  # with every sample: the database may have refused when it ended

@@ -14,7 +14,7 @@ from agent.clock import SECOND, Clock
 from agent.config import Config
 from agent.doorbell import ring
 from agent.duration import Duration
-from agent.errors import AgentError, TaskFailed, UsageError, WaitTimeout
+from agent.errors import TaskFailed, UsageError, WaitTimeout
 from agent.handlers import did_you_mean
 from agent.lifecycle import FINISHED, State
 from agent.new_tasks import new_task, seconds, tasks_of_lines, thousands
@@ -63,11 +63,13 @@ class Client:
 
     def inspect(self, task: int) -> dict[str, Any]:
         """A task's record. Raises NotFound."""
-        return self._record(self.store.tasks.find(task))
+        return self._record(self.store.tasks.find(_checked(task)))
 
     def tasks(self, state: str | None, type_: str | None, limit: int) -> list[dict[str, Any]]:
         """Records of the newest tasks."""
         known = {each.word: each for each in State}
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise UsageError(f"limit takes a whole number from 1, not {limit!r}")
         if state is not None and state not in known:
             raise UsageError(f"there is no state {state!r}{did_you_mean(state, known)}: use one of {', '.join(known)}")
         found = self.store.tasks.list(known[state] if state else None, type_, limit)
@@ -92,6 +94,7 @@ class Client:
 
     def result(self, task: int, timeout: Duration | None) -> dict[str, Any]:
         """Wait for a task's result. Raises TaskFailed, WaitTimeout and NotFound."""
+        _checked(task)
         began = time.monotonic()
         limit_s = None if timeout is None else seconds(timeout, "timeout")
         seen = -1
@@ -109,14 +112,14 @@ class Client:
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it."""
-        if self.store.tasks.cancel(task, self.clock.now()):
+        if self.store.tasks.cancel(_checked(task), self.clock.now()):
             return "cancelled"
         self.ring()
         return "requested"
 
     def retry(self, task: int) -> str:
         """Queue a failed or cancelled task again."""
-        self.store.tasks.retry(task, self.clock.now())
+        self.store.tasks.retry(_checked(task), self.clock.now())
         self.ring()
         return "queued"
 
@@ -148,8 +151,8 @@ class Client:
         try:
             for chunk in thousands(tasks):
                 ids += self._store_tasks(chunk, self.clock.now())
-        except AgentError as error:
-            error.ids = ids
+        except Exception as error:  # also what the caller's own iterable raises
+            error.ids = ids  # type: ignore[attr-defined]
             raise
         return ids
 
@@ -164,3 +167,10 @@ class Client:
         if found.state in FINISHED:
             raise TaskFailed(f"task {task} {found.state.word}: {found.error or 'no reason is known'}")
         return None
+
+
+def _checked(task: Any) -> int:
+    """A task's id. Raises UsageError for what is none."""
+    if isinstance(task, bool) or not isinstance(task, int):
+        raise UsageError(f"a task's id is a whole number, not {task!r}")
+    return task

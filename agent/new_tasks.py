@@ -119,6 +119,8 @@ def _due_at(now: int, delay: Duration | None, run_at: datetime | None) -> int | 
         return now + round(seconds(delay, "delay") * SECOND)
     if run_at is None:
         return None
+    if not isinstance(run_at, datetime):
+        raise UsageError(f"run_at takes a datetime, not {run_at!r}")
     moment = run_at if run_at.tzinfo else run_at.replace(tzinfo=UTC)
     return round(moment.timestamp() * SECOND)
 

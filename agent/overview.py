@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from agent.clock import SECOND, to_iso
 from agent.config import Config
 from agent.governance.settings import Settings
 from agent.governance.state import GovernorState
 from agent.store import SqliteStore
-from agent.store.values import Standing
+from agent.store.values import Command, Standing
 
 EVERYTHING = "*"
+ORDERS = frozenset({"pause", "unpause", "scale"})
 
 
 def governor_of(store: SqliteStore, config: Config) -> dict[str, Any]:
     """{"limit", "max", "paused_until", "reasons"}: how many attempts may run now, and why not more."""
     standing = store.oversight.standing()
+    if store.supervisor_pid() is None:
+        standing = wanted(store, standing)
     settings = Settings.from_config(config.governance, config.telemetry, config.bulk)
     settings = settings.scaled(standing.max) if standing.max else settings
     stored = store.oversight.governor()
@@ -43,3 +48,33 @@ def _operators_pauses(standing: Standing) -> list[str]:
         + (f" until {to_iso(until)}" if until else "")
         for scope, until in sorted(standing.paused.items())
     ]
+
+
+def wanted(store: SqliteStore, standing: Standing) -> Standing:
+    """The orders with what waits for the next supervisor."""
+    for command in store.oversight.commands():
+        standing = changed(standing, command) if command.verb in ORDERS else standing
+    return standing
+
+
+def changed(standing: Standing, command: Command) -> Standing:
+    """The orders after a command. Pure."""
+    detail = command.detail
+    until = detail.get("until")
+    until = until if isinstance(until, int) else None
+    scope = str(detail.get("type") or EVERYTHING)
+    if command.verb == "scale":
+        most = detail.get("max")
+        return replace(standing, max=most if isinstance(most, int) else None, max_until=until)
+    if command.verb == "pause":
+        return replace(standing, paused={**standing.paused, scope: until})
+    paused = {} if scope == EVERYTHING else {each: end for each, end in standing.paused.items() if each != scope}
+    return replace(standing, paused=paused)
+
+
+def lasting(standing: Standing, now: int) -> Standing:
+    """The orders that have not ended. Pure."""
+    paused = {scope: until for scope, until in standing.paused.items() if until is None or until > now}
+    if standing.max_until is not None and standing.max_until <= now:
+        standing = replace(standing, max=None, max_until=None)
+    return standing if len(paused) == len(standing.paused) else replace(standing, paused=paused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import BaseSelector
@@ -79,6 +79,13 @@ class Parts:
                 file.rotate_if_larger(self.config.telemetry.log_max_bytes, self.config.telemetry.log_keep)
             except ConfigError as error:
                 log("output.not_rotated", error=str(error))
+
+    def runnable(self, handled: Collection[str]) -> int:
+        """How many queued tasks are of types that somebody handles and nobody has paused."""
+        paused = self.standing.now.paused
+        if EVERYTHING in paused:
+            return 0
+        return sum(n for type_, n in self.store.custody.queued().items() if type_ in handled and type_ not in paused)
 
     def close(self) -> None:
         """Close everything but the fork server; the last connection's closing checkpoints the log."""

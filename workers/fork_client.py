@@ -120,10 +120,13 @@ class ForkServer:
     def stop(self, timeout: float) -> int | None:
         """Ends it, and with it all its workers, by force after `timeout` seconds; `exited`. May be called again."""
         self.channel.close()
-        if self.is_alive() and not self._ends_within(timeout):
+        if self.exited is None and not self._ends_within(timeout):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             self._ends_within(DIES_WITHIN)
+        if self.exited is None:
+            with suppress(ProcessLookupError, PermissionError):  # children that handlers' imports have forked
+                os.killpg(self.pid, signal.SIGKILL)
         self._reap(os.WNOHANG)
         return self.exited
 

@@ -11,8 +11,7 @@ from agent.duration import Duration
 from agent.errors import Conflict, NotFound, Unavailable, UsageError
 from agent.host import is_alive
 from agent.new_tasks import seconds
-from agent.overview import target_of
-from agent.steering.standing import changed, lasting
+from agent.overview import lasting, target_of, wanted
 from agent.store.values import Command, WorkerRow
 from agent.task import worker_word
 from workers.slot import BEAT, STARTED_AT, TASK, Slot
@@ -39,7 +38,7 @@ class Operator:
 
     def scale(self, most: int, duration: Duration | None) -> dict[str, Any]:
         """Set the number of workers."""
-        if isinstance(most, bool) or not 1 <= most <= MOST_WORKERS:
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_WORKERS:
             raise UsageError(f"scale takes 1 to {MOST_WORKERS} workers, not {most!r}; to stop everything, pause")
         return self._order("scale", {"max": most, "until": self._until(duration)})
 
@@ -62,8 +61,7 @@ class Operator:
         is_applied = self._client.store.supervisor_pid() is not None and self._answer(command.id) is not None
         standing = self._oversight.standing()
         if not is_applied:
-            for waiting in self._oversight.commands():
-                standing = changed(standing, waiting) if waiting.verb in ("pause", "unpause", "scale") else standing
+            standing = wanted(self._client.store, standing)
         return target_of(lasting(standing, self._client.clock.now()), self._client.config, is_applied)
 
     def _halt(self, verb: str, worker: str) -> dict[str, Any]:

@@ -98,6 +98,9 @@ class WorkerPool:
     def drain(self) -> None:
         """Let everybody finish and leave; nobody follows."""
         self.is_closing = True
+        for worker in self.workers.values():
+            if worker.phase is Phase.STARTING:  # it runs nothing, and may never listen
+                self._fork_server.signal(worker.id, signal.SIGKILL)
         try:
             self.order(Orders(0, 0, self._orders.paused, self._orders.settings))
         finally:
@@ -287,11 +290,13 @@ class WorkerPool:
                 self._send_targets()
             case "idle":
                 worker.is_idle = True
+                worker.complaints = 0
                 self._went_idle = True
                 if worker.woken_at_ring < self._rings and worker.may_run:
                     self._wake(worker)
             case "counts":
                 self.told.of_attempts(message)
+                worker.complaints = 0
             case "stale":
                 for task in message["tasks"]:
                     log("task.stale_outcome", task=task, worker=worker.word)
@@ -299,6 +304,7 @@ class WorkerPool:
                 self.told.of_work(0)
             case "trouble":
                 self.told.trouble = message["error"]
+                worker.complaints += 1
             case "bye":
                 worker.phase = Phase.LEAVING
                 if not worker.is_draining:

@@ -80,6 +80,7 @@ class WorkerProcess:
         self.returned_at: int | None = None  # … when what lay beyond was released
         self._stood: tuple[int, int, int] = (0, 0, 0)  # task, claim, nanoseconds that it stood still
         self.is_enrolled = False
+        self.complaints = 0  # of the store, one after the other
         self.is_draining = False
         self.is_noted_draining = False  # its row says so
         self.end: End | None = None

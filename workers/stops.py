@@ -15,6 +15,8 @@ from workers.process import Halt, Running, WorkerProcess
 
 UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
+CUT_OFF_AFTER = 4  # complaints in a row, two seconds
+
 Answer = Callable[[Halted], None]
 
 
@@ -118,6 +120,13 @@ class Stops:
         for worker in self._workers.values():
             if worker.pid == pid and worker.is_frozen:
                 log("worker.killed", worker=worker.word, pid=pid, why="it stood still holding the write lock")
+                self._signal(worker.id, signal.SIGKILL)
+
+    def end_cut_off(self) -> None:
+        """End workers that cannot write while we can: what they have not recorded is in their slots."""
+        for worker in self._workers.values():
+            if worker.complaints >= CUT_OFF_AFTER:
+                log("worker.killed", worker=worker.word, pid=worker.pid, why="it can no longer use the database")
                 self._signal(worker.id, signal.SIGKILL)
 
     def answer(self, worker: WorkerProcess, halted: Halted) -> None:

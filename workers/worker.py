@@ -80,6 +80,7 @@ class Worker:
     """The state of one worker process."""
 
     def __init__(self, boot: Boot, registry: Registry, channel: Channel) -> None:
+        self._pid = os.getpid()
         self._target = boot.target
         self._registry = registry
         self._channel = channel
@@ -98,13 +99,14 @@ class Worker:
 
     def boot(self) -> None:
         """Get ready: the slot, the types, the user's own start hooks."""
-        self._slot.words[PID] = os.getpid()
+        self._pid = self._slot.words[PID] = os.getpid()
         busy.publish(self._slot.words, BUSY)
         output.capture(lambda: self._slot.words[TASK])
         self._kinds = self._claims.kinds(self._registry.types())
         self._handlers = {self._kinds[each.type]: each for each in self._registry.entries()}
         for hook in self._registry.worker_start:
             hook()
+            self._end_a_copy()
         self._follow(self._target)
         gc.freeze()
         self._channel.send({"op": "ready"})
@@ -177,6 +179,7 @@ class Worker:
         id_, claims, attempt, failures, payload, max_attempts, _, _ = task
         words, settings = self._slot.words, self._target.settings
         result = perform(handler, payload, settings.max_result_bytes)
+        self._end_a_copy()
         started_at = words[STARTED_AT]
         ended_at = started_at + (_monotonic() - now) // 1000
         tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
@@ -186,6 +189,11 @@ class Worker:
             told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
             self._tally.tell(Ended(id_, handler.type, attempt + 1, *told))
         return outcome
+
+    def _end_a_copy(self) -> None:
+        """A child that a handler forked, and that leaves the handler, is no worker: slot and task are its parent's."""
+        if os.getpid() != self._pid:
+            os._exit(0)
 
     def _exchange(self, kind: int, claims: bool = True) -> Chunk:
         """Record what has ended, give back what will not begin, claim the next chunk; patient with a troubled store.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from agent.clock import Clock
+from agent.overview import EVERYTHING, changed, lasting
 from agent.store.oversight import Oversight
-from agent.store.values import Command, Standing
+from agent.store.values import Command
 
-EVERYTHING = "*"
+__all__ = ["EVERYTHING", "StandingOrders"]
 
 
 class StandingOrders:
@@ -38,26 +37,3 @@ class StandingOrders:
         kept = lasting(self.now, self._clock.now())
         if kept != self.now:
             self.now = self._oversight.admit(kept)
-
-
-def changed(standing: Standing, command: Command) -> Standing:
-    """The orders after a command. Pure."""
-    detail = command.detail
-    until = detail.get("until")
-    until = until if isinstance(until, int) else None
-    scope = str(detail.get("type") or EVERYTHING)
-    if command.verb == "scale":
-        most = detail.get("max")
-        return replace(standing, max=most if isinstance(most, int) else None, max_until=until)
-    if command.verb == "pause":
-        return replace(standing, paused={**standing.paused, scope: until})
-    paused = {} if scope == EVERYTHING else {each: end for each, end in standing.paused.items() if each != scope}
-    return replace(standing, paused=paused)
-
-
-def lasting(standing: Standing, now: int) -> Standing:
-    """The orders that have not ended. Pure."""
-    paused = {scope: until for scope, until in standing.paused.items() if until is None or until > now}
-    if standing.max_until is not None and standing.max_until <= now:
-        standing = replace(standing, max=None, max_until=None)
-    return standing if len(paused) == len(standing.paused) else replace(standing, paused=paused)

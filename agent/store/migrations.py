@@ -6,6 +6,7 @@ one is refused, never guessed at. A migration raises the admission's version, so
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
@@ -13,6 +14,7 @@ from agent.lifecycle import LAW
 from agent.store.connection import Connection, Cursor
 from agent.store.queries import SQL
 
+LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
 APPLICATION_ID = 0x53414E41  # "SANA"
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
@@ -63,6 +65,12 @@ def check_place(path: Path) -> None:
     """Refuse a directory, and where SQLite's locks do not hold: network file systems, hard links. Raises StoreError."""
     if path.is_dir():
         raise StoreError(f"{path} is a directory: name a file in it (persistence.db_path)")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no regular file: name another one (persistence.db_path)")
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise StoreError(
+            f"the database's path has more than {LONGEST_PATH} bytes: use a shorter one (persistence.db_path)"
+        )
     kind = file_system(path.parent)
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreError(

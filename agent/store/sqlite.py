@@ -114,10 +114,16 @@ def open_store(
 
     Raises AlreadySupervised, StoreError and its kinds.
     """
-    real = path.resolve()
-    if not real.parent.is_dir():
-        raise StoreError(f"there is no directory {real.parent} for the database: make it, or set persistence.db_path")
-    check_place(real)  # before anything is made beside it
+    try:
+        real = path.resolve()
+        str(real).encode()
+        if not real.parent.is_dir():
+            cure = "make it, or set persistence.db_path"
+            raise StoreError(f"there is no directory {real.parent} for the database: {cure}")
+        check_place(real)  # before anything is made beside it
+    except (OSError, UnicodeEncodeError) as error:
+        reason = "it is not valid UTF-8" if isinstance(error, UnicodeEncodeError) else str(error.strerror).lower()
+        raise StoreError(f"{str(path)!a} cannot be a database ({reason}): set persistence.db_path") from error
     store = SqliteStore(real, patience_s, busy_ms)
     store.prepare(supervises)
     return store

@@ -15,11 +15,12 @@ from agent.cli.invocation import Invocation
 from agent.cli.output import as_json as to_json
 from agent.cli.output import counted, document, note, tell, visible, warn
 from agent.cli.parameters import Whole, as_json, duration, moment
-from agent.errors import AgentError, NotFound, UsageError, WaitTimeout
+from agent.errors import AgentError, NotFound, PayloadError, UsageError, WaitTimeout
 
 if TYPE_CHECKING:
     from agent.api import AgentApi
 
+LONGEST_INPUT = 256 * 1024 * 1024  # bytes; what is longer is no file of tasks, but a device or a mistake
 PRIORITIES = Whole(-(2**31), 2**31 - 1)
 ATTEMPTS = Whole(1, 1_000_000)
 PAYLOAD_CURE = "give the payload as JSON, @file or - (stdin), as in enqueue demo '{\"value\": 42}'"
@@ -112,10 +113,20 @@ def _refuse_contradictions(context: click.Context) -> None:
 def _payload(text: str) -> tuple[bytes, str]:
     """The payload's bytes, and what errors call it."""
     if text == "-":
-        return b"".join(_lines("-")), "payload from stdin"
+        return _whole("-"), "payload from stdin"
     if text.startswith("@"):
-        return b"".join(_lines(text[1:])), f"payload in {text[1:]}"
+        return _whole(text[1:]), f"payload in {text[1:]}"
     return os.fsencode(text), "payload"
+
+
+def _whole(path: str) -> bytes:
+    """All that a file holds. Raises PayloadError when it does not end."""
+    read = bytearray()
+    for line in _lines(path):
+        read += line
+        if len(read) > LONGEST_INPUT:
+            raise PayloadError(f"{path!r} holds more than {LONGEST_INPUT:,} bytes: that is no payload")
+    return bytes(read)
 
 
 def _record(agent: AgentApi, task: int, kept: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +212,10 @@ def _lines(path: str) -> Iterator[bytes]:
     """What the file holds, or stdin for `-`. Raises UsageError when it cannot be read."""
     try:
         with _opened(path) as file:
-            yield from file
+            while line := file.readline(LONGEST_INPUT + 1):
+                if len(line) > LONGEST_INPUT:
+                    raise PayloadError(f"{path!r} has a line of more than {LONGEST_INPUT:,} bytes: that is no payload")
+                yield line
     except OSError as error:
         name = "stdin" if path == "-" else repr(path)
         raise UsageError(f"{name} cannot be read ({error.strerror}): check the name and the permissions") from error
