@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -123,6 +124,22 @@ def crash(payload: Payload) -> Payload:
                 os.kill(os.getpid(), signal.SIGKILL)
     effect("end")
     return {"attempt": current_attempt().attempt}
+
+
+@handler("copy")
+def copy(payload: Payload) -> Payload:
+    """Forks a child that leaves the handler as its parent does, or by an exception."""
+    effect("start")
+    if os.fork() == 0 and payload["how"] == "raise":
+        raise ValueError("a copy of the worker")
+    return {}
+
+
+@handler("cut off")
+def cut_off(payload: Payload) -> Payload:
+    """From now on its process can write to no file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return {}
 
 
 @handler("fails")

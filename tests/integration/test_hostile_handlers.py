@@ -1,0 +1,61 @@
+"""Handlers that take their worker along, or make two of it; and a drain that has to wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.world import World, pass_time, switches
+from tests.support.processes import family
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """No agent runs yet."""
+    world = World(tmp_path_factory.mktemp("hostile"))
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("how", ["raise", "return"])
+def test_a_child_that_leaves_the_handler_is_no_second_worker(world: World, how: str) -> None:
+    copies = [world.enqueue("copy", {"how": how}) for _ in range(5)]
+    others = world.client.enqueue_many("mark", [{}] * 200)
+    world.start()
+
+    world.reach([*copies, *others], "succeeded")
+
+    assert [len(world.starts(task)) for task in [*copies, *others]] == [1] * 205
+    assert {effect.pid for effect in world.effects()} <= set(world.workers())
+    assert not world.events("task.failed")
+    assert not world.events("task.stale_outcome")
+
+
+def test_a_worker_that_can_no_longer_write_is_replaced_and_its_outcome_kept(world: World) -> None:
+    world.configure(bulk__max_concurrent=1)
+    cut_off = world.enqueue("cut off")
+    after = world.enqueue("mark")
+    world.start()
+
+    world.reach([cut_off, after], "succeeded")
+
+    assert world.event("worker.killed")["why"] == "it can no longer use the database"
+    assert world.client.inspect(cut_off)["attempt"] == 1
+
+
+def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:
+    world.enqueue("nobody's")
+    later = world.enqueue("mark", delay=4)
+    agent = world.start("--drain")
+    world.idle(2)
+    everybody = {agent.pid, *family(agent.pid)}
+
+    before, began = switches(everybody), time.monotonic()
+    pass_time(1.5)
+    rate = (switches(everybody) - before) / (time.monotonic() - began)
+
+    assert rate < 60
+    assert agent.wait() == 0
+    assert world.state(later) == "succeeded"
