@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import setproctitle
 
 from tests.support.processes import CHECKOUT, ancestors, command_of, family, kill_all, processes_in, processes_with
 from tests.support.waiting import until
@@ -18,6 +19,9 @@ from tests.support.waiting import until
 RUN_VARIABLE = "SANA_TEST_RUN"  # without our prefix, under which every unknown name is a mistake
 FROM_OUTSIDE = ("STATE_DIRECTORY", "LOGS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 CACHES = ("__pycache__", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache")
+
+# It finds its room beside the environment as it was given to us: before a test changes a variable.
+setproctitle.getproctitle()
 
 # A deadline for one example would judge the machine's load, not the code.
 hypothesis.settings.register_profile("tests", deadline=None, print_blob=True)
