@@ -17,7 +17,6 @@ import ssl
 from contextlib import closing, suppress
 from email.message import EmailMessage
 from email.utils import getaddresses
-from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import urllib3
@@ -26,8 +25,9 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from agent.clock import SECOND, Clock
-from agent.errors import AgentError, ConfigError
+from agent.errors import ConfigError
 from agent.escalation.addresses import resolve
+from agent.escalation.channel import ChannelError
 from agent.escalation.deadline import Deadline, within
 from agent.escalation.letter import compose
 from agent.outbox import Delivery
@@ -38,24 +38,6 @@ BODY_MAX = 65_536
 _REDIRECTED = "; redirects are not followed: set escalation.webhook_url to where it leads"
 _QUOTED = 200  # characters of a refusal's body in the error
 _SMTP_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
-
-
-class ChannelError(AgentError):
-    """The message could not be delivered."""
-
-    exit_code = 69
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class Channel(Protocol):
-    """A way to tell a human."""
-
-    def deliver(self, delivery: Delivery) -> str:
-        """Deliver once; what the other side said. Raises ChannelError, whatever is wrong with the network."""
-        ...
 
 
 class Webhook:

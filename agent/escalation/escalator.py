@@ -15,7 +15,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential
 
 from agent.clock import SECOND, Clock
-from agent.escalation.channels import Channel, ChannelError
+from agent.escalation.channel import Channel, ChannelError
 from agent.outbox import Delivery, Outbox
 
 GIVE_UP_AFTER_S = 24 * 3600

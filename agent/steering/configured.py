@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agent.clock import Clock
 from agent.config import Config
-from agent.escalation.channels import Channel, Email, Webhook
+from agent.escalation.channel import Channel
 from agent.governance.settings import Settings
 from agent.maintenance.chores import Retention
 
@@ -32,9 +32,13 @@ def channels(config: Config, clock: Clock) -> Mapping[str, Channel]:
     """The ways to tell a human, by name; none while escalation is off."""
     escalation = config.escalation
     found: dict[str, Channel] = {}
-    if escalation.enabled and escalation.webhook_url:
+    if not escalation.enabled:
+        return found
+    from agent.escalation.channels import Email, Webhook
+
+    if escalation.webhook_url:
         found["webhook"] = Webhook(escalation.webhook_url, escalation.webhook_secret, escalation.timeout_s, clock)
-    if escalation.enabled and escalation.email_to:
+    if escalation.email_to:
         sender = escalation.email_from
         found["email"] = Email(escalation.smtp_url, sender, escalation.email_to, escalation.timeout_s)
     return found
