@@ -27,7 +27,7 @@ from tests.conformance.backends import Backend
 from tests.conformance.model import Model, Refused, face_of
 from tests.conformance.scene import ANN, BOB, CAT, Scene, failed, start, succeeded, to_retry
 
-EXAMPLES, STEPS = 36, 40
+EXAMPLES, STEPS = 24, 40
 
 workers = st.sampled_from([ANN, BOB, CAT])
 types = st.sampled_from(["a", "a", "b"])

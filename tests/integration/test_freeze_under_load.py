@@ -37,6 +37,7 @@ def test_a_worker_stopped_from_outside_with_the_write_lock_is_ended_and_its_work
     def caught() -> bool:
         tasks.extend(world.client.enqueue_many("mark", [{}] * 200))
         pid = sorted(world.workers())[0]
+        any(lock.holder() == pid for _ in range(5000))  # some 10 ms: stopped right after, it has the lock more often
         kill(pid, signal.SIGSTOP)
         until(lambda: is_stopped(pid), what="the worker to stop")
         if lock.holder() == pid:

@@ -90,7 +90,7 @@ def test_an_idle_agent_hardly_wakes_up(world: World) -> None:
     pass_time(0.3)
 
     before, began = switches(everybody), time.monotonic()
-    pass_time(3)
+    pass_time(2)
     rate = (switches(everybody) - before) / (time.monotonic() - began)
 
     assert rate < 5
