@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import apsw.ext
 import pytest
 
-from agent.store import open_store
 from agent.store.connection import Connection, explain
 from agent.store.queries import SQL, load
 
@@ -38,15 +36,6 @@ INDEXES = {  # the index that each query on a hot path, or on many tasks, has to
 }
 MAY_SCAN = {"tasks.list_by_id"}  # walks down from the newest task, and stops at its limit
 BY_ID = ("claims.succeed_short", "claims.succeed", "claims.standing", "custody.begin", "custody.rescue", "tasks.find")
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    path = tmp_path_factory.mktemp("store") / "state.db"
-    open_store(path).close()
-    connection = Connection(path, None, read_only=True)
-    yield connection
-    connection.close()
 
 
 def plan(connection: Connection, name: str) -> list[str]:

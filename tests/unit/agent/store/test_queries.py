@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import apsw
 import apsw.ext
 import pytest
 
-from agent.store import open_store
 from agent.store.connection import Connection
 from agent.store.queries import SQL, load, parse
 
 FILES = sorted(path.stem for path in SQL.glob("*.sql"))
-
-
-@pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    path = tmp_path_factory.mktemp("store") / "state.db"
-    open_store(path).close()
-    connection = Connection(path, None, read_only=True)
-    yield connection
-    connection.close()
 
 
 def test_queries_are_told_apart_by_their_names() -> None:
