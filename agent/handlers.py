@@ -178,20 +178,21 @@ class AttemptInfo(msgspec.Struct, frozen=True, gc=False):
     """When the attempt is ended, in seconds on `time.monotonic()`."""
 
 
-_current: AttemptInfo | None = None
+_ask: Callable[[], AttemptInfo | None] = lambda: None
 
 
-def set_current(info: AttemptInfo | None) -> None:
-    """Say which attempt this process runs: one at a time, so that threads started by the handler see it too."""
-    global _current
-    _current = info
+def let_ask(ask: Callable[[], AttemptInfo | None]) -> None:
+    """Whom to ask which attempt this process runs: one at a time, so that threads started by the handler see it too."""
+    global _ask
+    _ask = ask
 
 
 def current_attempt() -> AttemptInfo:
     """The attempt that runs in this process; raises UsageError outside a handler."""
-    if _current is None:
+    info = _ask()
+    if info is None:
         raise UsageError("current_attempt() works only inside a handler that a worker runs")
-    return _current
+    return info
 
 
 # -- Checks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from random import Random
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,13 +13,17 @@ from agent.handlers import Registered
 from agent.lifecycle import State
 from agent.payload import ResultError, dump_result
 from agent.retry import Failed, decide
-from agent.task import Outcome
+from agent.task import Claimed, Outcome
 from workers.messages import Settings
 
 LONGEST_ERROR = 500  # characters of the line that stands on the task
 LONGEST_TRACEBACK = 16 * 1024  # characters kept with an attempt
 
+PAYLOAD: Final = 4  # of a claimed task, which is a plain tuple
+
 _decode = msgspec.json.decode
+_new = tuple.__new__
+_SUCCEEDED = int(State.SUCCEEDED)
 
 
 class Failure(NamedTuple):
@@ -42,10 +46,10 @@ class Run(NamedTuple):
     ended_at: int
 
 
-def perform(handler: Registered, payload: str, max_result_bytes: int) -> bytes | Failure:
-    """Run a handler: the result's JSON, or why there is none. Whatever the handler raises is caught here."""
+def perform(handler: Registered, task: Claimed, max_result_bytes: int) -> bytes | Failure:
+    """Run a task's handler: the result's JSON, or why there is none. Whatever the handler raises is caught here."""
     try:
-        result = handler.fn(_decode(payload))
+        result = handler.fn(_decode(task[PAYLOAD]))
     except BaseException as error:  # also SystemExit and KeyboardInterrupt: a handler cannot end its worker by raising
         return _failure_of(error, handler)
     try:
@@ -55,11 +59,19 @@ def perform(handler: Registered, payload: str, max_result_bytes: int) -> bytes |
         return Failure(text[:LONGEST_ERROR], None, Failed(text))
 
 
-def succeed(run: Run, result: bytes) -> Outcome:
+def attempt_of(task: Claimed, handler: Registered, settings: Settings, started_at: int, ended_at: int) -> Run:
+    """The attempt of a claimed task that ended just now."""
+    id_, claims, attempt, failures, _, max_attempts, _, _ = task
+    tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
+    return Run(id_, claims, attempt + 1, failures, tries, started_at, ended_at)
+
+
+def succeed(task: Claimed, started_at: int, ended_at: int, result: bytes) -> Outcome:
     """The outcome of an attempt whose handler returned."""
-    task, claims, attempt, _, _, started_at, ended_at = run
+    id_, claims, attempt, _, _, _, _, _ = task
     text = result.decode()
-    return Outcome(task, claims, attempt, State.SUCCEEDED, started_at, ended_at, None, text, None, None, "succeeded")
+    made = (id_, claims, attempt + 1, _SUCCEEDED, started_at, ended_at, None, text, None, None, "succeeded")
+    return _new(Outcome, made)  # what Outcome(*made) does, in a third of its time
 
 
 def fail(run: Run, failure: Failure, settings: Settings, rng: Random, word: str = "failed") -> Outcome:

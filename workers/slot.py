@@ -17,7 +17,7 @@ The ring
     Both may commit what was published, so each has a word of its own, and the greater one counts.
 
 How far a chunk may go
-    `BEGUN` = chunk * 1024 + position, with positions from 1 to 256; position 0 is a chunk of which nothing has begun,
+    `BEGUN` = chunk * 1024 + position, with positions from 1 to 1022; position 0 is a chunk of which nothing has begun,
     1023 one that is closed. The worker writes BEGUN and then reads `LIMIT`, and steps back when LIMIT is of this
     chunk and below BEGUN. The supervisor writes LIMIT = BEGUN as it reads it (`take_back`), and may release what
     lies beyond only if BEGUN, read again later, is still the same (`taken_back`). A processor may let the worker's
@@ -69,6 +69,7 @@ CHUNK_SHIFT = 10
 CLOSED = 1023
 
 _HEAD = Struct("<II")
+_crc32 = zlib.crc32
 _WRAP = 0xFFFFFFFF  # in place of a length: the lap ends here
 
 
@@ -82,6 +83,7 @@ class Slot:
         self._ring = self._bytes[HEADER_BYTES:]
         self.words = self._bytes[:HEADER_BYTES].cast("q")
         self._commits_in = commits_in
+        self._room_ends = 0  # virtual offset up to which the ring was free when last looked at
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], worker_id: int) -> Self:
@@ -146,20 +148,30 @@ class Slot:
 
     def publish(self, blob: bytes) -> bool:
         """Adds an outcome; it outlives this process from the return on. False when it does not fit: commit first."""
-        words, ring = self.words, self._ring
-        start: int = words[PUBLISHED]
-        at = start % SLOT_BYTES
-        size = _record_bytes(len(blob))
-        skipped = SLOT_BYTES - at if at + size > SLOT_BYTES else 0
-        if start + skipped + size - self.committed > SLOT_BYTES:
-            return False
-        if skipped:
-            _HEAD.pack_into(ring, at, _WRAP, _checksum(b"", start))
-            start, at = start + skipped, 0
-        _HEAD.pack_into(ring, at, len(blob), _checksum(blob, start))
-        ring[at + 8 : at + 8 + len(blob)] = blob
-        words[PUBLISHED] = start + size
+        start: int = self.words[PUBLISHED]
+        at, length = start % SLOT_BYTES, len(blob)
+        end = start + _record_bytes(length)
+        if end > self._room_ends or at + 8 + length > SLOT_BYTES:
+            start, end = self._find_room(start, end - start)
+            if start == end:
+                return False
+            at = start % SLOT_BYTES
+        ring = self._ring
+        _HEAD.pack_into(ring, at, length, _crc32(blob, start >> 3 & 0xFFFFFFFF))
+        ring[at + 8 : at + 8 + length] = blob
+        self.words[PUBLISHED] = end
         return True
+
+    def _find_room(self, start: int, size: int) -> tuple[int, int]:
+        """Where a record of `size` bytes begins and ends, in the next lap if need be; nowhere: two equal offsets."""
+        self._room_ends = self.committed + SLOT_BYTES
+        at = start % SLOT_BYTES
+        skipped = SLOT_BYTES - at if at + size > SLOT_BYTES else 0
+        if start + skipped + size > self._room_ends:
+            return start, start
+        if skipped:
+            _HEAD.pack_into(self._ring, at, _WRAP, _checksum(b"", start))
+        return start + skipped, start + skipped + size
 
     def free_bytes(self) -> int:
         """What `publish` has left, its own overhead of up to 15 bytes a record and a torn lap's rest included."""
@@ -197,12 +209,24 @@ class Slot:
         self.words[CHUNK_TASKS] = tasks
         self.words[BEGUN] = number << CHUNK_SHIFT
 
-    def may_begin(self, position: int) -> bool:
-        """Whether the task at `position` (1 to 256) of the open chunk may start; False: it was taken back."""
+    def begin(
+        self, position: int, task: int, claims: int, attempt: int, started_ns: int, started_at: int, deadline_ns: int
+    ) -> bool:
+        """Name the task at `position` (from 1) of the open chunk as the one that runs; False: it was taken back."""
         words = self.words
+        words[TASK] = 0  # the words below belong together: TASK names them once they all stand
+        words[CLAIMS] = claims
+        words[ATTEMPT] = attempt
+        words[STARTED_NS] = started_ns
+        words[STARTED_AT] = started_at
+        words[DEADLINE_NS] = deadline_ns
+        words[LAST] = task
         base = words[CHUNK] << CHUNK_SHIFT
         words[BEGUN] = begun = base + position
-        return not base <= words[LIMIT] < begun
+        if base <= words[LIMIT] < begun:
+            return False  # never named: nobody writes a start for what goes back to the queue
+        words[TASK] = task
+        return True
 
     def close_chunk(self) -> None:
         """After the chunk, or what is left of it: nothing more of it begins, nothing can be taken back."""
@@ -251,4 +275,4 @@ def _record_bytes(length: int) -> int:
 
 def _checksum(blob: bytes, offset: int) -> int:
     """CRC-32 of the bytes and of the place they were written for."""
-    return zlib.crc32(blob, (offset >> 3) & 0xFFFFFFFF)
+    return _crc32(blob, offset >> 3 & 0xFFFFFFFF)

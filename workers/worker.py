@@ -22,28 +22,23 @@ import msgspec
 from agent import handlers
 from agent.errors import StoreError, TryLater
 from agent.handlers import AttemptInfo, Registered, Registry
-from agent.lifecycle import State
 from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
 from agent.store.values import Admission, Chunk
 from agent.task import Claimed, Outcome
 from workers import output
-from workers.attempt import Run, fail, perform, succeed
+from workers.attempt import Failure, attempt_of, fail, perform, succeed
 from workers.channel import Channel, PeerGone
 from workers.chunk_size import Pace
 from workers.messages import Boot, Ended, Target
 from workers.slot import (
-    ATTEMPT,
     BEAT,
     BUSY,
-    CLAIMS,
     DEADLINE_NS,
     HOLD,
-    LAST,
     PID,
     PUBLISHED,
     STARTED_AT,
-    STARTED_NS,
     TASK,
     Slot,
 )
@@ -59,6 +54,7 @@ COULD_NOT_START = 70  # EX_SOFTWARE of sysexits.h
 
 _encode = msgspec.json.encode
 _monotonic = time.monotonic_ns
+_wall = time.time_ns
 
 
 def main(boot: dict[str, Any], registry: Registry, control: socket.socket) -> int:
@@ -80,7 +76,6 @@ class Worker:
     """The state of one worker process."""
 
     def __init__(self, boot: Boot, registry: Registry, channel: Channel) -> None:
-        self._pid = os.getpid()
         self._target = boot.target
         self._registry = registry
         self._channel = channel
@@ -89,9 +84,13 @@ class Worker:
         self._admission: Admission | None = None
         self._kinds: dict[str, int] = {}
         self._handlers: dict[int, Registered] = {}
+        self._timeouts_ns: dict[str, int] = {}  # 0: none
         self._pace = Pace()
         self._tally = Tally()
         self._rng = random.Random()
+        self._running: tuple[str, Claimed] | None = None  # type and task
+        self._is_copy = False
+        self._failed = 0
         self._outcomes: list[Outcome] = []  # ended, not recorded
         self._unbegun_after: int | None = None  # held tasks with later ids have not begun and will not
         self._chunks = 0
@@ -99,11 +98,14 @@ class Worker:
 
     def boot(self) -> None:
         """Get ready: the slot, the types, the user's own start hooks."""
-        self._pid = self._slot.words[PID] = os.getpid()
+        self._slot.words[PID] = os.getpid()
         busy.publish(self._slot.words, BUSY)
         output.capture(lambda: self._slot.words[TASK])
         self._kinds = self._claims.kinds(self._registry.types())
         self._handlers = {self._kinds[each.type]: each for each in self._registry.entries()}
+        self._timeouts_ns = {each.type: int((each.options.timeout or 0) * 1e9) for each in self._registry.entries()}
+        handlers.let_ask(self._current_attempt)
+        os.register_at_fork(after_in_child=self._become_a_copy)
         for hook in self._registry.worker_start:
             hook()
             self._end_a_copy()
@@ -129,71 +131,71 @@ class Worker:
 
     def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> None:
         """Run a chunk's tasks in order, until it ends, is taken back or has taken too long."""
-        slot, handler = self._slot, self._handlers[kind]
+        slot, handler, most_bytes = self._slot, self._handlers[kind], self._target.settings.max_result_bytes
         self._chunks += 1
         slot.open_chunk(self._chunks, len(tasks))
         now = claimed = committed = _monotonic()
-        busy_ns, done, failed = 0, 0, 0
+        busy_ns, done, failed_before = 0, 0, self._failed
         for task in tasks:
             if now - claimed > RELEASE_AFTER_NS or not self._begin(handler, task, done + 1, now):
                 break
-            outcome = self._run(handler, task, now)
-            done, failed = done + 1, failed + (outcome.state != State.SUCCEEDED)
-            before, now = now, _monotonic()
-            busy_ns += now - before
-            is_published = slot.publish(_encode(outcome))
+            result = perform(handler, task, most_bytes)
+            self._end_a_copy()
+            begun, now = now, _monotonic()
+            outcome = self._judge(handler, task, result, now - begun)
+            done, busy_ns = done + 1, busy_ns + now - begun
             self._outcomes.append(outcome)
-            if (not is_published or now - committed > RECORD_AFTER_NS) and done < len(tasks):
+            if (not slot.publish(_encode(outcome)) or now - committed > RECORD_AFTER_NS) and done < len(tasks):
                 self._exchange(kind, claims=False)
                 slot.words[TASK] = 0  # it is recorded: nobody is to end it any more
                 now = committed = _monotonic()
         slot.close_chunk()
         slot.words[TASK] = 0
-        handlers.set_current(None)
+        self._running = None
         self._unbegun_after = (tasks[done - 1][0] if done else 0) if done < len(tasks) else None
         self._ended += done
         self._pace.measured(kind, done, busy_ns / 1e9)
-        self._count(handler.type, done, failed, busy_ns / 1e9)
+        self._count(handler.type, done, self._failed - failed_before, busy_ns / 1e9)
 
     def _begin(self, handler: Registered, task: Claimed, position: int, now: int) -> bool:
         """Name the task in the slot; False when it was taken back."""
-        id_, claims, attempt, _, _, _, timeout_us, key = task
-        words = self._slot.words
-        timeout_ns = timeout_us * 1000 if timeout_us else int((handler.options.timeout or 0) * 1e9)
+        id_, claims, attempt, _, _, _, timeout_us, _ = task
+        timeout_ns = timeout_us * 1000 if timeout_us else self._timeouts_ns[handler.type]
         deadline = now + timeout_ns if timeout_ns else 0
-        words[TASK] = 0  # the words below belong together: TASK names them once they all stand
-        words[CLAIMS] = claims
-        words[ATTEMPT] = attempt + 1
-        words[STARTED_NS] = now
-        words[STARTED_AT] = time.time_ns() // 1000
-        words[DEADLINE_NS] = deadline
-        words[LAST] = id_
-        if not self._slot.may_begin(position):
-            return False  # never named: nobody writes a start for what goes back to the queue
-        words[TASK] = id_
-        handlers.set_current(AttemptInfo(id_, handler.type, attempt + 1, key, deadline / 1e9 if deadline else None))
-        return True
+        self._running = (handler.type, task)
+        return self._slot.begin(position, id_, claims, attempt + 1, now, _wall() // 1000, deadline)
 
-    def _run(self, handler: Registered, task: Claimed, now: int) -> Outcome:
-        """Run a begun task's handler; what came of it."""
-        id_, claims, attempt, failures, payload, max_attempts, _, _ = task
-        words, settings = self._slot.words, self._target.settings
-        result = perform(handler, payload, settings.max_result_bytes)
-        self._end_a_copy()
-        started_at = words[STARTED_AT]
-        ended_at = started_at + (_monotonic() - now) // 1000
-        tries = max_attempts or handler.options.max_attempts or 1 + settings.retry_attempts
-        run = Run(id_, claims, attempt + 1, failures, tries, started_at, ended_at)
-        outcome = succeed(run, result) if isinstance(result, bytes) else fail(run, result, settings, self._rng)
-        if settings.tells_all or outcome.error is not None:
-            told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
-            self._tally.tell(Ended(id_, handler.type, attempt + 1, *told))
+    def _judge(self, handler: Registered, task: Claimed, result: bytes | Failure, ran_ns: int) -> Outcome:
+        """What came of a task whose handler has ended."""
+        settings = self._target.settings
+        started_at = self._slot.words[STARTED_AT]
+        ended_at = started_at + ran_ns // 1000
+        if isinstance(result, bytes):
+            outcome = succeed(task, started_at, ended_at, result)
+            if not settings.tells_all:
+                return outcome
+        else:
+            self._failed += 1
+            outcome = fail(attempt_of(task, handler, settings, started_at, ended_at), result, settings, self._rng)
+        told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
+        self._tally.tell(Ended(outcome.task, handler.type, outcome.attempt, *told))
         return outcome
+
+    def _become_a_copy(self) -> None:
+        self._is_copy = True
 
     def _end_a_copy(self) -> None:
         """A child that a handler forked, and that leaves the handler, is no worker: slot and task are its parent's."""
-        if os.getpid() != self._pid:
+        if self._is_copy:
             os._exit(0)
+
+    def _current_attempt(self) -> AttemptInfo | None:
+        """What the handler that runs may know of itself."""
+        if self._running is None:
+            return None
+        type_, task = self._running
+        deadline = self._slot.words[DEADLINE_NS]
+        return AttemptInfo(task[0], type_, task[2] + 1, task[7], deadline / 1e9 if deadline else None)
 
     def _exchange(self, kind: int, claims: bool = True) -> Chunk:
         """Record what has ended, give back what will not begin, claim the next chunk; patient with a troubled store.

@@ -12,7 +12,7 @@ from typing import cast
 
 from agent.lifecycle import State
 from agent.store.connection import Connection, Cursor
-from agent.store.outcomes import count, count_moves, record_chunk
+from agent.store.outcomes import count, count_moves, make_ready, record_chunk
 from agent.store.queries import load
 from agent.store.tasks import type_id
 from agent.store.values import Admission, Chunk
@@ -48,8 +48,9 @@ class Claims:
         """
         if not outcomes and unbegun_after is None and (admission is None or self._looks_empty(admission)):
             return Chunk()
+        ended = make_ready(self._worker, outcomes)
         with self._connection.writing() as cursor:
-            stale = record_chunk(cursor, self._worker, kind, outcomes) if outcomes else ()
+            stale = record_chunk(cursor, self._worker, kind, ended) if outcomes else ()
             if unbegun_after is not None:
                 released = cursor.execute(sql.release, (self._worker, unbegun_after)).fetchall()
                 count_moves(cursor, [row[0] for row in released], State.RESERVED, State.QUEUED)
@@ -74,8 +75,9 @@ class Claims:
         if crashed:
             rows = cursor.execute(sql.claim_alone, (self._worker, head)).fetchall()
         else:
-            rows = cursor.execute(sql.claim, (self._worker, kind, priority, admission.size(kind, queued))).fetchall()
-            rows.sort()  # RETURNING promises no order; ids are first
+            line = (kind, priority)
+            rows = cursor.execute(sql.chunk, (*line, admission.size(kind, queued))).fetchall()
+            cursor.execute(sql.claim, (self._worker, *line, rows[0][0], rows[-1][0]))
         count(cursor, kind, {State.QUEUED: -len(rows), State.RESERVED: len(rows)})
         return kind, cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
 

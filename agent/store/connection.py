@@ -201,6 +201,7 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     else:
         flags = apsw.SQLITE_OPEN_READWRITE
         _create_private(path)
+    flags |= apsw.SQLITE_OPEN_NOMUTEX  # `_turn` lets one thread in at a time
     handle = apsw.Connection(str(path), flags=flags, statementcachesize=128)
     handle.set_busy_timeout(patience_ms)
     handle.execute("PRAGMA trusted_schema = OFF")

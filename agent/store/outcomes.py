@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from agent.lifecycle import State
 from agent.store.connection import Cursor
@@ -12,6 +13,7 @@ from agent.store.queries import load
 from agent.task import Outcome
 
 sql = load("claims")
+_SUCCEEDED = int(State.SUCCEEDED)
 
 
 class Recorded(Enum):
@@ -27,17 +29,36 @@ def record(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Out
     return [outcome for outcome in outcomes if _record_one(cursor, worker, outcome) is Recorded.STALE]
 
 
-def record_chunk(cursor: Cursor, worker: int, kind: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
+class Ended(NamedTuple):
+    """What a worker's outcomes of one type are recorded by, made ready before the write lock is asked for."""
+
+    outcomes: Sequence[Outcome]
+    successes: Sequence[tuple[int | str | None, ...]]  # the bindings of `succeed_short`
+
+
+def make_ready(worker: int, outcomes: Sequence[Outcome]) -> Ended:
+    """Set the successes apart."""
+    successes = [
+        (started_at, ended_at, result, task, claims, worker)
+        for task, claims, _, state, started_at, ended_at, _, result, _, _, _ in outcomes
+        if state == _SUCCEEDED
+    ]
+    return Ended(outcomes, successes)
+
+
+def record_chunk(cursor: Cursor, worker: int, kind: int, ended: Ended) -> list[Outcome]:
     """Record a worker's outcomes of one type: the successes by one prepared statement, the rest one by one."""
-    short = [outcome for outcome in outcomes if outcome.state == State.SUCCEEDED]
-    n = _succeed_chunk(cursor, worker, short) if short else 0
-    if n:
+    outcomes, successes = ended
+    n = 0
+    if successes:
+        before = cursor.connection.total_changes()
+        cursor.executemany(sql.succeed_short, successes)
+        n = cursor.connection.total_changes() - before
         count(cursor, kind, {State.RESERVED: -n, State.SUCCEEDED: n})
     if n == len(outcomes):
         return []
-    return record(
-        cursor, worker, outcomes if n < len(short) else [each for each in outcomes if each.state != State.SUCCEEDED]
-    )
+    is_split = n == len(successes)
+    return record(cursor, worker, [each for each in outcomes if each.state != _SUCCEEDED] if is_split else outcomes)
 
 
 def count(cursor: Cursor, kind: int, deltas: dict[State, int]) -> None:
@@ -50,18 +71,6 @@ def count_moves(cursor: Cursor, kinds: Sequence[int], frm: State, to: State) -> 
     """Add many tasks' moves between two states to the counts: one type a task."""
     for kind, n in Counter(kinds).items():
         count(cursor, kind, {frm: -n, to: n})
-
-
-def _succeed_chunk(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> int:
-    before = cursor.connection.total_changes()
-    cursor.executemany(
-        sql.succeed_short,
-        [
-            (started_at, ended_at, result, task, claims, worker)
-            for task, claims, _, _, started_at, ended_at, _, result, _, _, _ in outcomes
-        ],
-    )
-    return cursor.connection.total_changes() - before
 
 
 def _record_one(cursor: Cursor, worker: int, outcome: Outcome) -> Recorded:

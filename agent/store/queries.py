@@ -24,7 +24,8 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _without_comments(body: str) -> str:
-    return "\n".join(line for line in body.splitlines() if line.strip() and not line.startswith("--"))
+    """In one line, as a prepared statement is found again by the hash of its text, at each execution."""
+    return " ".join(" ".join(line for line in body.splitlines() if not line.startswith("--")).split())
 
 
 @cache

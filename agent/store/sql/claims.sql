@@ -21,22 +21,25 @@ ORDER BY task.priority DESC, task.id
 SELECT count(DISTINCT worker) FROM task INDEXED BY held
 WHERE task.state BETWEEN 4 AND 5 AND task.type = ?
 
+-- name: chunk
+-- The first of a line. They are read before they are written: RETURNING would hold each row twice.
+SELECT id, claims + 1, attempt, failures, payload, max_attempts, timeout_us, key
+FROM task INDEXED BY queued
+WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0
+ORDER BY id LIMIT ?
+
 -- name: claim
-UPDATE task SET state = 4, worker = ?, claims = claims + 1
-WHERE id IN (
-  SELECT id FROM task INDEXED BY queued
-  WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0
-  ORDER BY id LIMIT ?)
-RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
+UPDATE OR ROLLBACK task INDEXED BY queued SET state = 4, worker = ?, claims = claims + 1
+WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0 AND id BETWEEN ? AND ?
 
 -- name: claim_alone
-UPDATE task SET state = 4, worker = ?, claims = claims + 1
+UPDATE OR ROLLBACK task SET state = 4, worker = ?, claims = claims + 1
 WHERE id = ? AND state = 3
 RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
 
 -- name: succeed_short
 -- Both moves in one write (reserved, in_progress, succeeded), for an attempt too short to have been begun by itself.
-UPDATE task SET state = 6, attempt = attempt + 1, started_at = ?, finished_at = ?, result = ?, error = NULL
+UPDATE OR ROLLBACK task SET state = 6, attempt = attempt + 1, started_at = ?, finished_at = ?, result = ?, error = NULL
 WHERE id = ? AND claims = ? AND worker = ? AND state = 4
 
 -- name: standing

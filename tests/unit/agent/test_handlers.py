@@ -20,7 +20,7 @@ from agent.handlers import (
     current_attempt,
     did_you_mean,
     handler,
-    set_current,
+    let_ask,
 )
 
 
@@ -209,13 +209,13 @@ def test_a_known_word_is_suggested_only_if_it_is_close(word: str, hint: str) -> 
 def test_the_current_attempt_is_seen_by_every_thread_of_the_handler() -> None:
     info = AttemptInfo(7, "demo", 2, "key", 12.5)
     seen: list[AttemptInfo] = []
-    set_current(info)
+    let_ask(lambda: info)
     try:
         thread = threading.Thread(target=lambda: seen.append(current_attempt()))
         thread.start()
         thread.join()
     finally:
-        set_current(None)
+        let_ask(lambda: None)
     assert seen == [info]
     with pytest.raises(AttributeError):
         info.attempt = 3  # type: ignore[misc]

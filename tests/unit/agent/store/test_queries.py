@@ -17,7 +17,7 @@ FILES = sorted(path.stem for path in SQL.glob("*.sql"))
 def test_queries_are_told_apart_by_their_names() -> None:
     text = "-- About the file.\n\n-- name: one\n-- Why.\nSELECT 1\n\n-- name: two\nSELECT 2,\n  3\n"
 
-    assert parse(text) == {"one": "SELECT 1", "two": "SELECT 2,\n  3"}
+    assert parse(text) == {"one": "SELECT 1", "two": "SELECT 2, 3"}
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
