@@ -1,4 +1,4 @@
-"""Fork servers of both forms, for the tests of the process primitives."""
+"""Fork servers of both forms and slots, for the tests of the process primitives."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from agent.handlers import Registry
 from tests.support.fork_servers import FRESH_MAIN, Harness, Report
 from workers.fork_client import ForkServer
+from workers.slot import Slot
 
 OPTIONS = {"max_attempts": None, "timeout": None, "max_concurrent": None}
 
@@ -45,3 +46,18 @@ def start_fresh(tmp_path: Path) -> Iterator[Callable[[], Harness]]:
     yield start_fresh
     for harness in harnesses:
         harness.close()
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Iterator[Slot]:
+    slot = Slot.create(tmp_path / "slot", 7)
+    yield slot
+    slot.close()
+
+
+@pytest.fixture
+def worker(slot: Slot) -> Iterator[Slot]:
+    """The worker's mapping of the same slot."""
+    opened = Slot.open(slot.path)
+    yield opened
+    opened.close()
