@@ -15,6 +15,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 LAYERS = (  # from top to bottom
+    ("benchmarks",),
     ("enhanced_automation_agent",),
     ("supervisor",),
     ("workers",),
@@ -28,13 +29,13 @@ LAYERS = (  # from top to bottom
     ("agent.outbox", "agent.task", "agent.duration", "agent.handler_functions"),
     ("agent.errors", "agent.lifecycle", "agent.clock"),
 )
-OURS = ("enhanced_automation_agent", "supervisor", "workers", "agent")
+OURS = ("benchmarks", "enhanced_automation_agent", "supervisor", "workers", "agent")
 
 PLACES = {  # third-party package: where it may be imported
-    "apsw": ("agent.store",),
+    "apsw": ("agent.store", "benchmarks"),
     "click": ("agent.cli",),
     "msgspec": OURS,
-    "psutil": ("agent.telemetry.sensors", "workers"),
+    "psutil": ("agent.telemetry.sensors", "workers", "benchmarks"),
     "rich": ("agent.cli",),
     "setproctitle": ("supervisor", "workers"),
     "structlog": OURS,
@@ -42,6 +43,8 @@ PLACES = {  # third-party package: where it may be imported
     "urllib3": ("agent.escalation",),
     "yaml": ("agent.config",),
 }
+PEERS = ("celery", "dbos", "dramatiq", "huey", "procrastinate", "redis", "rq", "saq")
+PEERS_PLACE = ("benchmarks.apps",)  # no peer is required: only a program of its own may import one
 LAZY = ("rich",)  # costs more to import than most commands take
 LOGS = "agent.telemetry.logs"  # sets structlog up; everybody else only gets a logger
 DISTRIBUTIONS = {"yaml": "pyyaml"}  # where the name in requirements.txt is another
@@ -95,6 +98,7 @@ def test_the_requirements_are_the_packages_that_have_a_place() -> None:
         ("agent.store.sqlite", "from ..cli import main", "agent.store.sqlite:1 imports agent.cli"),
         ("agent", "from agent.errors import AgentError", "agent:1 imports agent.errors"),
         ("workers.pool", "from tests.support import waiting", "workers.pool:1 imports tests.support"),
+        ("supervisor", "from benchmarks import scene", "supervisor:1 imports benchmarks.scene"),
     ],
 )
 def test_an_import_that_climbs_is_caught(module: str, source: str, complaint: str) -> None:
@@ -121,6 +125,8 @@ def test_an_import_that_goes_down_or_stays_inside_is_not(module: str, source: st
         ("agent.cli.output", "import requests"),
         ("workers.pool", "from structlog import configure"),
         ("workers.pool", "import structlog\nstructlog.configure()"),
+        ("benchmarks.peers", "def f() -> None:\n    import huey"),
+        ("agent.store.sqlite", "import redis"),
     ],
 )
 def test_a_package_out_of_its_place_is_caught(module: str, source: str) -> None:
@@ -135,6 +141,7 @@ def test_a_package_out_of_its_place_is_caught(module: str, source: str) -> None:
         ("agent.cli.output", "if TYPE_CHECKING:\n    from rich.table import Table"),
         ("workers.pool", "import structlog\nlog = structlog.get_logger()"),
         (LOGS, "import structlog\nstructlog.configure()"),
+        ("benchmarks.apps.huey_app", "from huey import SqliteHuey"),
     ],
 )
 def test_a_package_in_its_place_is_not(module: str, source: str) -> None:
@@ -152,9 +159,10 @@ def test_a_circle_is_caught() -> None:
 
 
 def modules() -> dict[str, str]:
-    """The source of every module of the product, by its import name."""
+    """The source of every module of the product and its benchmarks, by its import name."""
     files = sorted(CHECKOUT.glob("*.py"))
-    files += [path for package in ("agent", "workers") for path in sorted((CHECKOUT / package).rglob("*.py"))]
+    for package in ("agent", "workers", "benchmarks"):
+        files += sorted((CHECKOUT / package).rglob("*.py"))
     return {_name(path): path.read_text("utf-8") for path in files}
 
 
@@ -175,8 +183,9 @@ def strays(module: str, source: str) -> Iterator[str]:
         package = found.target.partition(".")[0]
         if package in (*OURS, "tests") or package in sys.stdlib_module_names:
             continue
-        if not any(_is_within(module, place) for place in PLACES.get(package, ())):
-            yield f"{module}:{found.line} imports {package}, whose place is {PLACES.get(package, 'not in the table')}"
+        places = PEERS_PLACE if package in PEERS else PLACES.get(package, ())
+        if not any(_is_within(module, place) for place in places):
+            yield f"{module}:{found.line} imports {package}, whose place is {places or 'not in the table'}"
         elif package in LAZY and found.eager:
             yield f"{module}:{found.line} imports {package} before it is needed"
         elif found.target.startswith("structlog.") and module != LOGS and found.target != "structlog.get_logger":

@@ -125,7 +125,7 @@ def test_a_source_just_within_a_rule_is_not(rule: Rule, source: str) -> None:
 
 
 def _files() -> list[Path]:
-    folders = ("agent", "workers", "tests", "examples")
+    folders = ("agent", "workers", "tests", "examples", "benchmarks")
     return sorted(chain(CHECKOUT.glob("*.py"), *((CHECKOUT / folder).rglob("*.py") for folder in folders)))
 
 
