@@ -178,7 +178,11 @@ class AttemptInfo(msgspec.Struct, frozen=True, gc=False):
     """When the attempt is ended, in seconds on `time.monotonic()`."""
 
 
-_ask: Callable[[], AttemptInfo | None] = lambda: None
+def _nobody() -> None:
+    """Outside a worker nothing runs."""
+
+
+_ask: Callable[[], AttemptInfo | None] = _nobody
 
 
 def let_ask(ask: Callable[[], AttemptInfo | None]) -> None:

@@ -209,6 +209,8 @@ class Worker:
                 admission = self._admission if claims else None  # trouble may have brought another target
                 chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
             except (StoreError, TryLater) as error:
+                if claims:
+                    self._unbegun_after = 0  # whatever this try may have claimed goes back with the next
                 self._channel.send({"op": "trouble", "error": str(error)})
                 self._take_in(self._channel.receive_wait(TROUBLE_PAUSE_S))
                 continue

@@ -58,8 +58,8 @@ class Claims:
                 return Chunk(stale=stale)
             if cursor.execute(sql.version).fetchall()[0][0] != admission.version:
                 return Chunk(stale=stale, outdated=True)
-            found, tasks = self._claim(cursor, admission)
-            return Chunk(found, tasks, stale)
+            found, ids = _claim(cursor, self._worker, admission)
+        return Chunk(found, self._read(ids), stale)
 
     def _looks_empty(self, admission: Admission) -> bool:
         with self._connection.reading() as cursor:
@@ -67,19 +67,31 @@ class Claims:
                 _best(cursor, admission) is None and cursor.execute(sql.version).fetchall()[0][0] == admission.version
             )
 
-    def _claim(self, cursor: Cursor, admission: Admission) -> tuple[int, Sequence[Claimed]]:
-        best = _best(cursor, admission)
-        if best is None:
-            return 0, ()
-        kind, queued, head, priority, crashed = best
-        if crashed:
-            rows = cursor.execute(sql.claim_alone, (self._worker, head)).fetchall()
-        else:
-            line = (kind, priority)
-            rows = cursor.execute(sql.chunk, (*line, admission.size(kind, queued))).fetchall()
-            cursor.execute(sql.claim, (self._worker, *line, rows[0][0], rows[-1][0]))
-        count(cursor, kind, {State.QUEUED: -len(rows), State.RESERVED: len(rows)})
-        return kind, cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
+    def _read(self, ids: Sequence[int]) -> Sequence[Claimed]:
+        """What was claimed: read when others may write again, for whoever holds a task alone changes it."""
+        if not ids:
+            return ()
+        with self._connection.reading() as cursor:
+            rows = cursor.execute(sql.claimed, (self._worker, ids[0], ids[-1])).fetchall()
+        if len(rows) != len(ids):  # the worker held others before
+            rows = [row for row in rows if row[0] in ids]
+        return cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
+
+
+def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequence[int]]:
+    best = _best(cursor, admission)
+    if best is None:
+        return 0, ()
+    kind, queued, head, priority, crashed = best
+    if crashed:
+        ids = [head]
+        cursor.execute(sql.claim_alone, (worker, head))
+    else:
+        line = (kind, priority)
+        ids = [row[0] for row in cursor.execute(sql.line, (*line, admission.size(kind, queued))).fetchall()]
+        cursor.execute(sql.claim, (worker, *line, ids[0], ids[-1]))
+    count(cursor, kind, {State.QUEUED: -len(ids), State.RESERVED: len(ids)})
+    return kind, ids
 
 
 def _best(cursor: Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:

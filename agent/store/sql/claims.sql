@@ -21,10 +21,8 @@ ORDER BY task.priority DESC, task.id
 SELECT count(DISTINCT worker) FROM task INDEXED BY held
 WHERE task.state BETWEEN 4 AND 5 AND task.type = ?
 
--- name: chunk
--- The first of a line. They are read before they are written: RETURNING would hold each row twice.
-SELECT id, claims + 1, attempt, failures, payload, max_attempts, timeout_us, key
-FROM task INDEXED BY queued
+-- name: line
+SELECT id FROM task INDEXED BY queued
 WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0
 ORDER BY id LIMIT ?
 
@@ -35,7 +33,12 @@ WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0 AND id BET
 -- name: claim_alone
 UPDATE OR ROLLBACK task SET state = 4, worker = ?, claims = claims + 1
 WHERE id = ? AND state = 3
-RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
+
+-- name: claimed
+SELECT id, claims, attempt, failures, payload, max_attempts, timeout_us, key
+FROM task INDEXED BY held
+WHERE state BETWEEN 4 AND 5 AND state = 4 AND worker = ? AND id BETWEEN ? AND ?
+ORDER BY id
 
 -- name: succeed_short
 -- Both moves in one write (reserved, in_progress, succeeded), for an attempt too short to have been begun by itself.
