@@ -61,7 +61,7 @@ LIMIT = 33
 RECORDED = 34  # virtual offset up to which the supervisor has committed outcomes
 
 HEADER_BYTES = 4096
-SLOT_BYTES = 64 * 1024  # of the ring
+SLOT_BYTES = 128 * 1024  # of the ring
 FILE_BYTES = HEADER_BYTES + SLOT_BYTES
 CURRENT_LAYOUT = 0x534C4F54_00000001  # "SLOT", version 1
 

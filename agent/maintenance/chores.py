@@ -13,7 +13,7 @@ from agent.errors import AgentError
 from agent.store import SqliteStore
 
 PAGE_BYTES = 4096
-CHECKPOINT_AT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 WATCH_LOG_S = 0.05  # while workers write
 PRUNE_EVERY_S = 60.0
 SUSPENSION_NS = 24 * 3600 * 1_000_000_000

@@ -22,6 +22,7 @@ from agent.store.locks import WriteLock
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
 BUSY_TIMEOUT_MS = 5000
+LONGEST_LOG = 4096  # pages: where no chore thread copies the log into the database, whoever commits does
 
 _abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
 
@@ -208,8 +209,8 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     if not read_only:
         if handle.pragma("page_count") == 0:  # a new one: what may be another program's stays as it is
             handle.pragma("journal_mode", "wal")
-        handle.execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY")
-        handle.execute("PRAGMA cache_size = -16384")
+        handle.execute("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
+        handle.execute(f"PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
     return handle
 
 

@@ -91,13 +91,13 @@ class WriteLock:
         return _holder(self._fd)
 
     def _acquire_file(self) -> None:
-        if self.patience_s is None or not _alarm_is_free():
-            fcntl.lockf(self._fd, fcntl.LOCK_EX)
-            return
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            self._acquire_before_the_alarm(self.patience_s)
+            if self.patience_s is None or not _alarm_is_free():
+                fcntl.lockf(self._fd, fcntl.LOCK_EX)
+            else:
+                self._acquire_before_the_alarm(self.patience_s)
 
     def _acquire_before_the_alarm(self, seconds: float) -> None:
         waiting = True

@@ -92,7 +92,7 @@ class SqliteStore:
         """The lock that makes a supervisor the only one."""
         return SupervisorLock(self.run_directory)
 
-    @property
+    @cached_property
     def doorbell_path(self) -> Path:
         """Where the supervisor listens for new work."""
         return self.run_directory / "doorbell"

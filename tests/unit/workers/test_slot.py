@@ -19,6 +19,7 @@ from workers import slot as slots
 from workers.slot import Slot
 
 EMPTY_RING = slots.SLOT_BYTES
+QUARTER = EMPTY_RING // 4
 _number = itertools.count()
 
 
@@ -193,9 +194,9 @@ def test_a_leftover_of_the_last_lap_is_not_read_again(slot: Slot, worker: Slot) 
     """A supervisor that read an old offset looks where the worker has written since."""
     for lap in range(3):
         for _ in range(4):
-            assert worker.publish(bytes([lap]) * 16_376)
+            assert worker.publish(bytes([lap]) * (QUARTER - 8))
             worker.commit_to(worker.words[slots.PUBLISHED])
-    slot.words[slots.COMMITTED] = worker.words[slots.PUBLISHED] - 6 * 16_384
+    slot.words[slots.COMMITTED] = worker.words[slots.PUBLISHED] - 6 * QUARTER
     assert _blobs(slot) == []
 
 
