@@ -32,6 +32,7 @@ class Client:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = Clock()
+        self._most_bytes = config.persistence.max_payload_bytes
 
     @cached_property
     def store(self) -> SqliteStore:
@@ -40,7 +41,7 @@ class Client:
 
     def payload(self, value: Mapping[str, Any]) -> str:
         """A payload given as a mapping, checked. Raises PayloadError."""
-        return dump_payload(value, self.config.persistence.max_payload_bytes)
+        return dump_payload(value, self._most_bytes)
 
     def payload_text(self, text: str | bytes, where: str) -> str:
         """A payload given as text, checked. Raises PayloadError."""
@@ -53,8 +54,9 @@ class Client:
 
     def enqueue_many(self, type_: str, payloads: Iterable[Mapping[str, Any]], priority: int) -> list[int]:
         """Store a task for each payload, atomically by the thousand."""
-        now = self.clock.now()
-        return self._store_thousands(new_task(type_, self.payload(each), now, priority=priority) for each in payloads)
+        asked = new_task(type_, "{}", 0, priority=priority)  # checks once what is the same for all
+        texts = map(self.payload, payloads)
+        return self._store_thousands(NewTask(asked.type, text, None, asked.priority) for text in texts)
 
     def enqueue_lines(self, lines: Iterable[bytes], type_: str | None, where: str) -> list[int]:
         """Store a task for each line of a file; every line is checked before the first is stored."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,7 +31,20 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: int = 0
 
 
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class PlainLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """What most lines are: no key, and a payload of which nothing needs a closer look."""
+
+    payload: dict[str, _Whole | float | str | bool | None]
+    type: str | None = None
+    priority: int = 0
+
+
 _decode_line = msgspec.json.Decoder(Line).decode
+_decode_plain_line = msgspec.json.Decoder(PlainLine).decode
+_encode = msgspec.json.Encoder().encode
 
 
 def new_task(
@@ -62,7 +76,8 @@ def tasks_of_lines(lines: Iterable[bytes], default_type: str | None, where: str,
     """The tasks of a JSON-lines file; blank lines are passed over. Raises PayloadError naming file and line."""
     for number, text in enumerate(lines, 1):
         if text.strip():
-            yield _task_of_line(text, default_type, f"{where}:{number}", limit)
+            plain = _task_of_plain_line(text, default_type, limit)
+            yield plain or _task_of_line(text, default_type, f"{where}:{number}", limit)
 
 
 def thousands(tasks: Iterable[NewTask]) -> Iterator[list[NewTask]]:
@@ -95,6 +110,35 @@ def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int)
         return new_task(type_, payload, 0, key=line.key, priority=line.priority)
     except UsageError as error:
         raise PayloadError(f"{where}: {error}") from error
+
+
+def _task_of_plain_line(text: bytes, default_type: str | None, limit: int) -> NewTask | None:
+    """The task of a line that has nothing special about it, in a fifth of the time; None: look closely.
+
+    Such a line has a small, flat payload, and is what its value encodes to, but for one space after commas and colons:
+    so no key stands twice, no number is spelled in a way of its own, and a line that has such spaces inside its strings
+    is not taken for another.
+    """
+    text = text.rstrip()
+    if len(text) > limit:
+        return None
+    try:
+        line = _decode_plain_line(text)
+        if _encode(line) not in (text, text.replace(b": ", b":").replace(b", ", b",")):
+            return None
+        type_ = line.type if line.type is not None else default_type
+        if type_ is None:
+            return None
+        _check_place(type_, line.priority)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, UsageError):
+        return None
+    return NewTask(type_, _encode(line.payload).decode(), None, line.priority)
+
+
+@lru_cache(maxsize=64)
+def _check_place(type_: str, priority: int) -> None:
+    """What is the same in most lines is checked once. Raises UsageError."""
+    new_task(type_, "{}", 0, priority=priority)
 
 
 def _check_key(key: Any) -> None:

@@ -65,7 +65,7 @@ def parse_payload(text: str | bytes, limit: int, where: str = "payload") -> str:
 
 def dump_payload(value: object, limit: int, where: str = "payload") -> str:
     """The compact JSON to store for a payload given as a mapping; raises PayloadError, naming the path."""
-    if isinstance(value, Mapping) and not isinstance(value, dict):
+    if not isinstance(value, dict) and isinstance(value, Mapping):
         value = dict(value)
     return _encoded(value, limit, where, PayloadError).decode()
 

@@ -24,7 +24,7 @@ def worker_word(worker: int | None) -> str | None:
     return None if worker is None else f"{worker:016x}"
 
 
-class NewTask(msgspec.Struct, frozen=True):
+class NewTask(msgspec.Struct, frozen=True, gc=False):
     """What a caller asks for. `payload` is validated JSON text; `due_at` None means now."""
 
     type: str
@@ -36,7 +36,7 @@ class NewTask(msgspec.Struct, frozen=True):
     timeout_us: int | None = None
 
 
-class Enqueued(msgspec.Struct, frozen=True):
+class Enqueued(msgspec.Struct, frozen=True, gc=False):
     """What became of a `NewTask`: its id, or the id (and result) of the task that has its key already."""
 
     id: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent.task import Attempt, Enqueued, NewTask, Task
 __all__ = ["Tasks", "Totals", "type_id"]
 
 sql = load("tasks")
+_SCHEDULED, _QUEUED = State.SCHEDULED, State.QUEUED
 
 
 class Tasks:
@@ -132,21 +134,19 @@ def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     kinds = {name: type_id(cursor, name) for name in {task.type for task in new}}
     if any(task.key is not None for task in new):
         enqueued = [_insert_one(cursor, task, kinds[task.type], now) for task in new]
+        places = [(kinds[task.type], each.state) for task, each in zip(new, enqueued, strict=True) if not each.existing]
     else:
-        enqueued = _insert_all(cursor, [_row(task, kinds[task.type], now) for task in new])
-    added: dict[tuple[State, int], int] = {}
-    for task, stored in zip(new, enqueued, strict=True):
-        if not stored.existing:
-            place = (stored.state, kinds[task.type])
-            added[place] = added.get(place, 0) + 1
-    for (state, kind), n in added.items():
+        rows = [_row(task, kinds[task.type], now) for task in new]
+        enqueued = _insert_all(cursor, rows)
+        places = [row[:2] for row in rows]
+    for (kind, state), n in Counter(places).items():
         cursor.execute(sql.count, (state, kind, n))
     return enqueued
 
 
 def _row(task: NewTask, kind: int, now: int) -> tuple[Any, ...]:
     due_at = now if task.due_at is None else task.due_at
-    state = State.SCHEDULED if due_at > now else State.QUEUED
+    state = _SCHEDULED if due_at > now else _QUEUED
     return (kind, state, task.priority, task.payload, task.key, task.max_attempts, task.timeout_us, now, due_at)
 
 

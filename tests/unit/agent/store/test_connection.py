@@ -45,12 +45,23 @@ def under_way() -> int:
     return busy._words[busy._at]
 
 
-def test_a_database_is_durable_and_leaves_checkpoints_to_others(connection: Connection) -> None:
+def test_a_database_is_durable(connection: Connection) -> None:
     handle = connection.handle
 
     assert handle.pragma("journal_mode") == "wal"
     assert handle.pragma("synchronous") == 2  # FULL
-    assert handle.pragma("wal_autocheckpoint") == 0
+
+
+def test_a_log_that_no_supervisor_checkpoints_stays_small_nevertheless(connection: Connection) -> None:
+    log = connection.path.with_name(f"{connection.path.name}-wal")
+    with connection.writing() as cursor:
+        cursor.execute("CREATE TABLE filler (content BLOB)")
+
+    for _ in range(16):
+        with connection.writing() as cursor:
+            cursor.execute("INSERT INTO filler VALUES (zeroblob(4000000))")
+
+    assert log.stat().st_size < 24 * 1024 * 1024
 
 
 def test_a_write_that_raises_is_rolled_back_and_the_connection_goes_on(connection: Connection) -> None:

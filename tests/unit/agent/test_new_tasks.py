@@ -1,0 +1,58 @@
+"""Lines of a file become tasks: the short way for plain ones gives what the long way gives, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import PayloadError
+from agent.new_tasks import _task_of_line, _task_of_plain_line, tasks_of_lines
+from agent.task import NewTask
+
+LIMIT = 1 << 20
+
+PLAIN = [
+    b'{"payload":{"value":42}}\n', b'{"payload": {"value": 42, "name": "a,b"}}', b'{"payload":{"name":"a, b: c"}}\r\n',
+    b'{"payload": {}, "type": "demo"}', b'{"payload": {"on": true, "off": null, "x": 1.5}, "priority": 3}',
+]  # fmt: skip
+SPECIAL = [
+    b'{"payload": {"a": 1, "a": 2}}', b'{"payload":{"a":1,"a":2}}', b'{"payload":{},"payload":{}}',
+    b'{"payload": {"a": 1e2}}', b'{"payload": {"a": -0}}', b'{"payload": {"a": 01}}', b'{"payload": {"a": NaN}}',
+    b'{"payload": {"a": [1]}}', b'{"payload": {"a": 18446744073709551616}}', b'{"payload": {"a": "\\u00e9"}}',
+    b'{"payload" : {}}', b'{"payload": []}', b'{"payload": {}, "key": "k"}', b'{"payload": {}, "type": ""}',
+    b'{"payload": {}, "priority": 99999999999}', b'{"payload": {}, "odd": 1}', b'{"payload": {"a": "\xff"}}', b"[",
+    b"{}", b"\xef\xbb\xbf{}", b'{"payload":' + b'{"a":' * 5000,
+]  # fmt: skip
+NOISE = (
+    r'\{"payload": ?\{("[ab:, \\"]{0,3}" ?: ?(-?\d{1,20}(\.\d)?|"[ab:, ]{0,4}|true|null),? ?)*\}(, "priority": \d)?\}'
+)
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_a_plain_line_takes_the_short_way_to_the_same_task(line: bytes) -> None:
+    assert _task_of_plain_line(line, "noop", LIMIT) == _task_of_line(line, "noop", "f:1", LIMIT)
+
+
+@pytest.mark.parametrize("line", SPECIAL, ids=lambda line: line[:40].decode("latin-1"))
+def test_a_line_with_anything_special_takes_the_long_way(line: bytes) -> None:
+    assert _task_of_plain_line(line, "noop", LIMIT) is None
+
+
+@given(st.binary(max_size=40) | st.from_regex(NOISE, fullmatch=True).map(str.encode))
+def test_the_short_way_never_differs_from_the_long_way(line: bytes) -> None:
+    task = _task_of_plain_line(line, "noop", LIMIT)
+    assert task is None or task == _task_of_line(line, "noop", "f:1", LIMIT)
+
+
+def test_a_line_longer_than_the_limit_is_refused() -> None:
+    with pytest.raises(PayloadError, match="f:2: payload is larger than the 30 bytes allowed"):
+        list(tasks_of_lines([b'{"payload": {}}', b'{"payload": {"a": "%s"}}' % (b"x" * 30)], "noop", "f", 30))
+
+
+def test_blank_lines_are_passed_over_and_a_line_without_any_type_is_refused() -> None:
+    assert list(tasks_of_lines([b"\n", b'{"payload": {}, "type": "a"}', b" \n"], None, "f", LIMIT)) == [
+        NewTask("a", "{}")
+    ]
+    with pytest.raises(PayloadError, match="f:1 names no type"):
+        list(tasks_of_lines([b'{"payload": {}}'], None, "f", LIMIT))
