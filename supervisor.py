@@ -129,12 +129,14 @@ class Supervisor:
     def _hear(self, wait_s: float | None) -> None:
         if self._fork_server.fileno() >= 0:  # else it was lost while we stop
             wants = EVENT_READ | (EVENT_WRITE if self._fork_server.channel.wants_write else 0)
-            self._selector.modify(self._fork_server, wants, self._on_fork_server)
+            if wants != self._selector.get_key(self._fork_server).events:
+                self._selector.modify(self._fork_server, wants, self._on_fork_server)
         for key, _ in self._selector.select(wait_s):
             key.data()
 
     def _on_ring(self) -> None:
         if self._parts.doorbell.drain():
+            self._pool.ring(1)  # most rings mean one task: who runs it need not wait until all is counted
             self._timetable.now("look")
 
     def _on_fork_server(self) -> None:
@@ -252,16 +254,17 @@ class Supervisor:
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
-        self._parts.commands.obey()
+        waiting = self._parts.waiting()
+        if waiting.has_commands or self._parts.commands.has_open:
+            self._parts.commands.obey()
         self._parts.standing.end_what_is_over()
         if self._pool.version != self._parts.standing.now.version:  # also what was stored before the database refused
             self._order()
         if self._parts.commands.has_open:
             self._timetable.after("tick", TICK_S)
-        _, next_due = self._parts.store.custody.promote(self._clock.now())
-        self._timetable.at_wall("look", next_due)
+        self._timetable.at_wall("look", waiting.next_due)
         self._timetable.at_wall("look", self._parts.standing.next_end())
-        self._pool.ring(self._parts.runnable(self._types or {}))
+        self._pool.ring(self._parts.runnable(waiting.queued, self._types or {}))
         if self._drains and not self._parts.store.custody.unfinished():
             self._stop(is_forced=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import BaseSelector
@@ -17,6 +17,7 @@ from agent.steering.configured import channels, governor_settings, retention
 from agent.steering.governing import Governing, PoolView
 from agent.steering.standing import EVERYTHING, StandingOrders
 from agent.store import SqliteStore, open_store
+from agent.store.values import Waiting
 from agent.telemetry import logs
 from agent.telemetry.files import LogFile
 from agent.telemetry.logs import log
@@ -61,7 +62,7 @@ class Parts:
         """What a sample says of the pool."""
         workers = {worker.id: worker.pid for worker in self.pool.workers.values() if worker.is_enrolled}
         frozen = sum(worker.is_frozen for worker in self.pool.workers.values())
-        queued = sum(self.store.custody.queued().values())
+        queued = sum(self.store.custody.waiting().queued.values())
         paused = set(self.standing.now.paused)
         if self.governing.state.paused_until is not None:
             paused.add(EVERYTHING)
@@ -80,12 +81,20 @@ class Parts:
             except ConfigError as error:
                 log("output.not_rotated", error=str(error))
 
-    def runnable(self, handled: Collection[str]) -> int:
-        """How many queued tasks are of types that somebody handles and nobody has paused."""
+    def waiting(self) -> Waiting:
+        """What there is to do, once what is due is queued."""
+        waiting = self.store.custody.waiting()
+        if waiting.next_due is not None and waiting.next_due <= self.clock.now():
+            self.store.custody.promote(self.clock.now())
+            waiting = self.store.custody.waiting()
+        return waiting
+
+    def runnable(self, queued: Mapping[str, int], handled: Collection[str]) -> int:
+        """How many of the queued tasks are of types that somebody handles and nobody has paused."""
         paused = self.standing.now.paused
         if EVERYTHING in paused:
             return 0
-        return sum(n for type_, n in self.store.custody.queued().items() if type_ in handled and type_ not in paused)
+        return sum(n for type_, n in queued.items() if type_ in handled and type_ not in paused)
 
     def close(self) -> None:
         """Close everything but the fork server; the last connection's closing checkpoints the log."""

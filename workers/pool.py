@@ -134,8 +134,9 @@ class WorkerPool:
         if not queued:
             return
         self._rings += 1
+        looking = sum(worker.is_looking for worker in self.workers.values())
         idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
-        for worker in idle[:queued]:
+        for worker in idle[: max(0, queued - looking)]:
             self._wake(worker)
 
     def tick(self, now_ns: int) -> int:

@@ -143,6 +143,12 @@ class WorkerProcess:
         )
 
     @property
+    def is_looking(self) -> bool:
+        """Whether it is sure to look for work before it says that it is idle."""
+        is_well = self.may_run and self.halt is None and not self.complaints
+        return is_well and not self.is_idle and self.slot.is_between_chunks
+
+    @property
     def is_frozen(self) -> bool:
         """Whether it stands still."""
         return self.frozen_ns is not None

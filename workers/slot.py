@@ -241,6 +241,12 @@ class Slot:
         is_open = begun >> CHUNK_SHIFT == self.words[CHUNK] and position != CLOSED
         return max(0, self.words[CHUNK_TASKS] - position) if is_open else 0
 
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether no chunk is open."""
+        begun: int = self.words[BEGUN]
+        return not begun or begun & CLOSED == CLOSED
+
     def take_back(self) -> int:
         """Forbids whatever has not begun; returns how far the worker had come, for `taken_back` a tick later."""
         seen: int = self.words[BEGUN]

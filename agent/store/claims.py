@@ -58,14 +58,16 @@ class Claims:
                 return Chunk(stale=stale)
             if cursor.execute(sql.version).fetchall()[0][0] != admission.version:
                 return Chunk(stale=stale, outdated=True)
-            found, ids = _claim(cursor, self._worker, admission)
-        return Chunk(found, self._read(ids), stale)
+            kind, ids, tasks = _claim(cursor, self._worker, admission)
+        return Chunk(kind, tasks or self._read(ids), stale)
 
     def _looks_empty(self, admission: Admission) -> bool:
         with self._connection.reading() as cursor:
-            return (
-                _best(cursor, admission) is None and cursor.execute(sql.version).fetchall()[0][0] == admission.version
-            )
+            rows = cursor.execute(sql.glimpse).fetchall()
+            if rows[0][0] != admission.version:
+                return False
+            kinds = admission.kinds.intersection(row[1] for row in rows)
+            return not kinds or (not kinds.isdisjoint(admission.limits) and _best(cursor, admission) is None)
 
     def _read(self, ids: Sequence[int]) -> Sequence[Claimed]:
         """What was claimed: read when others may write again, for whoever holds a task alone changes it."""
@@ -78,20 +80,21 @@ class Claims:
         return cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
 
 
-def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequence[int]]:
+def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequence[int], Sequence[Claimed]]:
+    """The type, the ids and, where it is one task alone, the task itself."""
     best = _best(cursor, admission)
     if best is None:
-        return 0, ()
+        return 0, (), ()
     kind, queued, head, priority, crashed = best
-    if crashed:
-        ids = [head]
-        cursor.execute(sql.claim_alone, (worker, head))
+    size = 1 if crashed else admission.size(kind, queued)
+    ids, tasks = [head], []
+    if size == 1:
+        tasks = cursor.execute(sql.claim_one, (worker, head)).fetchall()
     else:
-        line = (kind, priority)
-        ids = [row[0] for row in cursor.execute(sql.line, (*line, admission.size(kind, queued))).fetchall()]
-        cursor.execute(sql.claim, (worker, *line, ids[0], ids[-1]))
+        ids = [row[0] for row in cursor.execute(sql.line, (kind, priority, size)).fetchall()]
+        cursor.execute(sql.claim, (worker, kind, priority, ids[0], ids[-1]))
     count(cursor, kind, {State.QUEUED: -len(ids), State.RESERVED: len(ids)})
-    return kind, ids
+    return kind, ids, cast(Sequence[Claimed], tasks)
 
 
 def _best(cursor: Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:

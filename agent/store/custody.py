@@ -10,7 +10,7 @@ from agent.store.connection import Connection, Cursor
 from agent.store.outcomes import count, count_moves, record
 from agent.store.outcomes import sql as claims_sql
 from agent.store.queries import load
-from agent.store.values import CRASH_LIMIT, KILL_LIMIT, Burial, CaughtUp, Death, Return, WorkerRow
+from agent.store.values import CRASH_LIMIT, KILL_LIMIT, Burial, CaughtUp, Death, Return, Waiting, WorkerRow
 from agent.task import Outcome, Start
 
 __all__ = ["CRASH_LIMIT", "KILL_LIMIT", "Burial", "CaughtUp", "Custody", "Death", "Return", "WorkerRow"]
@@ -110,10 +110,12 @@ class Custody:
             cursor.execute(sql.hasten, (now,))
             return cursor.connection.changes()
 
-    def queued(self) -> dict[str, int]:
-        """How many tasks of each type are queued."""
+    def waiting(self) -> Waiting:
+        """What there is to do."""
         with self._connection.reading() as cursor:
-            return dict(cursor.execute(sql.queued_by_type).fetchall())
+            queued = dict(cursor.execute(sql.queued_by_type).fetchall())
+            next_due, has_commands = cursor.execute(sql.waiting).fetchall()[0]
+        return Waiting(queued, next_due, bool(has_commands))
 
     def unhandled(self) -> dict[str, int]:
         """Types nobody handles, with the number of tasks that wait for a handler."""

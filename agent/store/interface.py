@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Return,
         Standing,
         Totals,
+        Waiting,
         WorkerRow,
     )
 
@@ -175,8 +176,9 @@ class Custody(Protocol):
     def hasten(self, now: int) -> int:
         """Make retries due whose last attempt ended after `now`, that is, before the clock was set back; how many."""
 
-    def queued(self) -> dict[str, int]:
-        """How many tasks of each type are queued; types with none are left out."""
+    def waiting(self) -> Waiting:
+        """How many tasks of each type are queued (types with none are left out), when the next one that is scheduled or
+        retry_scheduled is due (None: there is none), and whether a command waits; all as of one moment."""
 
     def unhandled(self) -> dict[str, int]:
         """Types without a handler, with the number of tasks that wait for one; types with none are left out."""

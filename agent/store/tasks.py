@@ -155,7 +155,7 @@ def _insert_all(cursor: Cursor, rows: list[tuple[Any, ...]]) -> list[Enqueued]:
     if not rows:
         return []
     cursor.executemany(sql.insert, rows)
-    first = _number(cursor, sql.last_id) - len(rows) + 1
+    first = cursor.connection.last_insert_rowid() - len(rows) + 1
     return [Enqueued(id_, state=row[1]) for id_, row in enumerate(rows, first)]
 
 

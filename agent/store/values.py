@@ -87,6 +87,14 @@ class Return(msgspec.Struct, frozen=True):
     still: Callable[[], bool]
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """What there is to do: queued tasks by type, when the next one is due, whether somebody has left a command."""
+
+    queued: Mapping[str, int]
+    next_due: int | None
+    has_commands: bool
+
+
 class CaughtUp(msgspec.Struct, frozen=True):
     """What catching up found stale, and how many tasks it took back."""
 

@@ -3,6 +3,12 @@
 -- name: version
 SELECT version FROM admission WHERE id = 1
 
+-- name: glimpse
+-- The admission's version, beside each type of which something is queued, or NULL.
+SELECT version, counts.type
+FROM admission LEFT JOIN counts ON counts.state = 3 AND counts.n > 0
+WHERE admission.id = 1
+
 -- name: kinds
 SELECT name, id FROM type
 
@@ -30,9 +36,10 @@ ORDER BY id LIMIT ?
 UPDATE OR ROLLBACK task INDEXED BY queued SET state = 4, worker = ?, claims = claims + 1
 WHERE state = 3 AND type = ? AND priority = ? AND crashes + kills = 0 AND id BETWEEN ? AND ?
 
--- name: claim_alone
+-- name: claim_one
 UPDATE OR ROLLBACK task SET state = 4, worker = ?, claims = claims + 1
 WHERE id = ? AND state = 3
+RETURNING id, claims, attempt, failures, payload, max_attempts, timeout_us, key
 
 -- name: claimed
 SELECT id, claims, attempt, failures, payload, max_attempts, timeout_us, key

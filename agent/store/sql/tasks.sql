@@ -10,9 +10,6 @@ INSERT INTO type (name) VALUES (?) RETURNING id
 INSERT INTO task (type, state, priority, payload, key, max_attempts, timeout_us, created_at, due_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- name: last_id
-SELECT last_insert_rowid()
-
 -- name: count
 INSERT INTO counts (state, type, n) VALUES (?, ?, ?)
 ON CONFLICT (state, type) DO UPDATE SET n = n + excluded.n
