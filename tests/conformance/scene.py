@@ -50,7 +50,8 @@ class Scene:
         handled = {name for name, is_handled in self.store.tasks.types().items() if is_handled}
         unfinished = sum(n for (name, state), n in rows.items() if state in UNFINISHED and name in handled)
         assert self.store.custody.unfinished() == unfinished
-        assert self.store.custody.waiting().queued == {name: n for (name, state), n in rows.items() if state is State.QUEUED}
+        queued = {name: n for (name, state), n in rows.items() if state is State.QUEUED}
+        assert self.store.custody.waiting().queued == queued
 
     def dump(self) -> Any:
         """All that is kept of tasks."""

@@ -62,3 +62,19 @@ def test_after_the_clock_was_set_back_what_failed_in_the_future_is_due(scene: Sc
     waits = [State.RETRY_SCHEDULED, State.QUEUED, State.SCHEDULED]
     assert scene.states(failed_before.id, failed_after.id, *scheduled) == waits
     assert scene.store.custody.hasten(set_back) == 0
+
+
+def test_what_there_is_to_do_is_told_at_a_glance(scene: Scene) -> None:
+    waiting = scene.store.custody.waiting()
+    assert (waiting.queued, waiting.next_due, waiting.has_commands) == ({}, None, False)
+
+    scene.add(2)
+    scene.add(type="other", due_at=NOON + 10 * SECOND)
+    retried = scene.claim_one(priority=1)
+    scene.record(ANN, to_retry(retried, NOON + 5 * SECOND))
+    command = scene.store.oversight.ask("pause", {"type": "demo"}, scene.now)
+
+    waiting = scene.store.custody.waiting()
+    assert (waiting.queued, waiting.next_due, waiting.has_commands) == ({"demo": 2}, NOON + 5 * SECOND, True)
+    scene.store.oversight.answer(command, "applied", scene.now)
+    assert not scene.store.custody.waiting().has_commands

@@ -15,7 +15,9 @@ QUERIES = {f"{file}.{name}": query for file in FILES for name, query in vars(loa
 
 INDEXES = {  # the index that each query on a hot path, or on many tasks, has to use
     "claims.heads": "queued",
+    "claims.line": "queued",
     "claims.claim": "queued",
+    "claims.claimed": "held",
     "claims.occupied": "held",
     "claims.release": "held",
     "custody.keep_lost": "held",
@@ -24,6 +26,7 @@ INDEXES = {  # the index that each query on a hot path, or on many tasks, has to
     "custody.unknown_owners": "held",
     "custody.promote": "due",
     "custody.next_due": "due",
+    "custody.waiting": "due",
     "custody.hasten": "due",
     "tasks.in_progress": "held",
     "tasks.oldest_queued": "queued",
