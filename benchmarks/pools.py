@@ -28,7 +28,10 @@ def pool_map(handler: Handler, payloads: list[Payload], workers: int = 2) -> flo
         pool.map(handler, payloads[:1] * WARM_UP, chunksize=1)
         began = time.perf_counter()
         pool.map(handler, payloads, chunksize=1)
-        return time.perf_counter() - began
+        took = time.perf_counter() - began
+        pool.close()
+        pool.join()  # else leaving the block terminates processes that read still, and may wait for ever
+    return took
 
 
 def executor(handler: Handler, payloads: list[Payload], workers: int = 2) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -66,10 +67,14 @@ class Running:
 
     def wait(self, timeout: float = PATIENCE_S) -> int:
         """Its exit code, once it ends by itself. Raises Broken."""
-        try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise Broken(f"{self.name} did not end within {timeout:g} s: {self.errors()}") from None
+        if self.process.poll() is None:
+            pidfd = os.pidfd_open(self.pid)  # Popen.wait(timeout) would look each 50 ms only
+            try:
+                if not select.select([pidfd], [], [], timeout)[0]:
+                    raise Broken(f"{self.name} did not end within {timeout:g} s: {self.errors()}")
+            finally:
+                os.close(pidfd)
+        return self.process.wait()
 
     def output(self) -> str:
         """What it has written to standard output so far."""

@@ -58,6 +58,18 @@ def commits(options: Options, tasks: int) -> float:
         return tasks / (time.perf_counter() - began)
 
 
+def spaced_commits(options: Options, tasks: int, every_s: float) -> list[float]:
+    """Seconds of each of so many rows, each with a COMMIT of its own and a rest after it."""
+    with _table(options) as handle:
+        took = []
+        for row in _rows(tasks):
+            began = time.perf_counter()
+            handle.execute(INSERT, row)
+            took.append(time.perf_counter() - began)
+            time.sleep(every_s)
+        return took
+
+
 def inserts(options: Options, tasks: int) -> float:
     """Tasks a second inserted by the thousand."""
     with _table(options) as handle:
