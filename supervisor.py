@@ -84,8 +84,7 @@ class Supervisor:
         self._clock = parts.clock
         self._notifier = Notifier()
         self._timetable = Timetable(self._clock)
-        self._is_stopping = False
-        self._exit_code = 0
+        self._is_stopping, self._exit_code = False, 0
         self._reopened = 0  # the admission's version since it last opened
         self._data_version = 0
         self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
@@ -281,6 +280,7 @@ class Supervisor:
         self._parts.governing.settings = governor_settings(self._parts.config, standing.max)
         self._pool.order(self._parts.orders())
         self._pool.adopt(self._parts.standing.now.version)
+        self._timetable.now("birth")  # more workers may be wanted
         self._freeze_or_thaw("pause order", EVERYTHING in standing.paused)
 
     def _freeze_or_thaw(self, by: str, is_paused: bool) -> None:

@@ -24,7 +24,7 @@ class Pace:
         self._mean_s[kind] = mean if known is None else max(mean, known + WEIGHT * (mean - known))
 
     def size(self, kind: int, queued: int, share: int) -> int:
-        """Tasks to claim of `queued` ones, when `share` workers run; a type not yet measured, or slow, goes alone."""
+        """Tasks to claim, of so many queued for `share` workers; a type not yet measured, or slow, goes alone."""
         mean = self._mean_s.get(kind)
         if mean is None or mean >= AIM_S:
             return 1

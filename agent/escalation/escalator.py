@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-import structlog
 from tenacity import RetryCallState, Retrying, wait_exponential
 
 from agent.clock import SECOND, Clock
@@ -48,7 +47,9 @@ class Escalator:
         self._channels = channels
         self._clock = clock or Clock()
         self._rng = rng or Random()
-        self._log = structlog.get_logger()
+        from structlog import get_logger  # whoever sets logging up imports it first, and leanly
+
+        self._log = get_logger()
 
     def deliver_due(self) -> Tally:
         """One round. A network's trouble is never raised; StoreError is, when the outbox cannot be read or written."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import structlog
+from typing import Any
 
 from agent.clock import SECOND, Clock
 from agent.errors import AgentError
@@ -77,7 +76,7 @@ class Chores(threading.Thread):
         try:
             chore()
         except AgentError as error:
-            structlog.get_logger().error("store.degraded", chore=name, error=str(error))
+            _log().error("store.degraded", chore=name, error=str(error))
 
     def _checkpoint(self) -> None:
         frames, copied = self._store.upkeep.log_frames()
@@ -95,7 +94,7 @@ class Chores(threading.Thread):
             _before(now, self.retention.metrics_s) or 0, _before(now, self.retention.keys_s)
         )
         if tasks or rest:
-            structlog.get_logger().info("retention.done", tasks=tasks, rows=rest)
+            _log().info("retention.done", tasks=tasks, rows=rest)
 
     def _prune_tasks(self, now: int) -> int:
         finished_before = _before(now, self.retention.finished_s)
@@ -109,6 +108,12 @@ class Chores(threading.Thread):
                 return tasks
         self._prune_due_ns = 0  # there is more: next turn
         return tasks
+
+
+def _log() -> Any:
+    from structlog import get_logger  # whoever sets logging up imports it first, and leanly
+
+    return get_logger()
 
 
 def _before(now: int, seconds: float) -> int | None:

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -78,10 +77,10 @@ class Governing:
             error_signatures=attempts.signatures,
         )  # fmt: skip
         state, decisions = step(self.settings, self.state, observation)
-        sample = _sample(now, reading, pool, attempts, state.effective_limit(self.settings))
+        sample = _sample(now, reading, pool, attempts, state.effective_limit(self.settings)).to_json()
         beats = {worker: reading.worker_rss.get(pid, 0) for worker, pid in pool.workers.items()}
         notes = [Note(each.deed, each.why, msgspec.json.encode(each).decode()) for each in decisions]
-        self._oversight.observe(now, sample.to_json().decode(), state.to_json(), notes, self._letters(decisions), beats)
+        self._oversight.observe(now, sample.decode(), state.to_json(), notes, self._letters(decisions), beats)
         self.state, self._observed_ns = state, now_ns
         self._metrics.write(sample)
         for decision in decisions:
@@ -118,7 +117,9 @@ def _payload(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def agent_version() -> str:
     """The installed version, or "source" when it runs from a checkout."""
+    from importlib import metadata  # seldom needed, and slow to import
+
     try:
-        return version("sanaagent")
-    except PackageNotFoundError:
+        return metadata.version("sanaagent")
+    except metadata.PackageNotFoundError:
         return "source"

@@ -85,7 +85,7 @@ def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequ
     best = _best(cursor, admission)
     if best is None:
         return 0, (), ()
-    kind, queued, head, priority, crashed = best
+    queued, (kind, _, head, priority, crashed) = best
     size = 1 if crashed else admission.size(kind, queued)
     ids, tasks = [head], []
     if size == 1:
@@ -97,12 +97,12 @@ def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequ
     return kind, ids, cast(Sequence[Claimed], tasks)
 
 
-def _best(cursor: Cursor, admission: Admission) -> tuple[int, int, int, int, int] | None:
-    """The first head that may run: type, queued of it, id, priority, crashes."""
-    for head in cursor.execute(sql.heads).fetchall():
-        kind: int = head[0]
-        if kind in admission.kinds and not _is_full(cursor, kind, admission.limits.get(kind)):
-            return head
+def _best(cursor: Cursor, admission: Admission) -> tuple[int, tuple[int, int, int, int, int]] | None:
+    """The first head that may run (type, queued of it, id, priority, crashes), after what is queued of all that may."""
+    heads = [head for head in cursor.execute(sql.heads).fetchall() if head[0] in admission.kinds]
+    for head in heads:
+        if not _is_full(cursor, head[0], admission.limits.get(head[0])):
+            return sum(each[1] for each in heads), head
     return None
 
 

@@ -113,9 +113,9 @@ class Claims(Protocol):
         `unbegun_after`: the worker's reserved tasks with greater ids are queued again, and no attempt is counted; what
         the supervisor has written as begun is not touched.
 
-        With an `admission`, up to `size(kind, queued)` (at least 1) queued tasks become `reserved` by this worker, with
+        With an `admission`, up to `size(kind, queued)` queued tasks (at least 1) become `reserved` by this worker, with
         `claims` one higher: all of one type and one priority, namely those of the admissible head with the highest
-        priority, then the lowest id; in the order of ids. Admissible is a type of `kinds` of which fewer workers than
+        priority, then the lowest id; in the order of ids. `queued` counts the tasks of all its types. Admissible is a type of `kinds` of which fewer workers than
         its limit hold tasks. A task with a crash or a kill is claimed alone. If the standing orders have another
         version than the admission, nothing is claimed and the chunk is `outdated`; the rest is done nevertheless.
         Each claimed task unpacks as the fields of `Claimed` (a store may hand out plain tuples).

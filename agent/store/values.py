@@ -37,7 +37,8 @@ class Ending(msgspec.Struct, frozen=True):
 class Admission(msgspec.Struct, frozen=True):
     """What a worker may claim: types it handles that are not paused, as the supervisor last said in `version`.
 
-    `limits` holds the types with a `max_concurrent`; `size` tells how many tasks of a type, of so many queued, to take.
+    `limits` holds the types with a `max_concurrent`; `size` tells how many tasks of a type to take when so many of all
+    these types are queued.
     """
 
     version: int

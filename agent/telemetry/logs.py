@@ -14,13 +14,17 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from agent.clock import Clock, to_iso
 from agent.telemetry.console import Console
+from agent.telemetry.deferred import deferred
 from agent.telemetry.events import EVENTS, LEVELS, SPOKEN
 from agent.telemetry.files import LogFile, open_log
 from agent.telemetry.redaction import plain
+
+# They are most of what importing structlog costs, in time and memory, and no line of ours needs them.
+with deferred("asyncio", "rich", "rich.console", "rich.pretty", "rich.traceback"):
+    import structlog
 
 __all__ = ["EVENTS", "LEVELS", "SPOKEN", "LogFile", "bind", "configure", "log", "open_log"]
 

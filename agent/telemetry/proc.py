@@ -19,22 +19,24 @@ class CpuTimes:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. `ticks` of CPU are its own, in user and kernel mode; with `started` a pid is unmistakable."""
+    """One process. `ticks` of CPU are its own, in user and kernel mode; with `started` a pid is unmistakable.
+
+    `rss_pages` are resident; one that has just died has none.
+    """
 
     pid: int
     parent: int
     started: int
     ticks: int
+    rss_pages: int
 
 
 def cpu_times(stat: str, cpus: Iterable[int]) -> CpuTimes:
     """Busy and total time of `cpus`, from /proc/stat. Stolen time is busy, waiting for disks is idle."""
     wanted = {f"cpu{number}" for number in cpus}
     busy = total = found = 0
-    for line in stat.splitlines():
-        name, *numbers = line.split(maxsplit=11)
-        if not name.startswith("cpu"):
-            break
+    for line in stat[: stat.find("\nintr")].split("\n"):  # the long part, which does not interest, is left aside
+        name, *numbers = line.split()
         if name not in wanted:
             continue
         # user nice system idle iowait irq softirq steal; the guests' time after them is part of user's and nice's
@@ -57,25 +59,23 @@ def busy_pct(before: CpuTimes, after: CpuTimes) -> float | None:
 
 def memory_pct(meminfo: str) -> float:
     """What is not available of the host's memory, in percent, from /proc/meminfo."""
-    sizes = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
-    total, available = (int(sizes[name].split()[0]) for name in ("MemTotal", "MemAvailable"))
+    total, available = (_kb(meminfo, name) for name in ("MemTotal", "MemAvailable"))
     if total <= 0:
         raise ValueError("a host without memory")
     return 100 * (1 - available / total)
 
 
-def rss_pages(statm: str) -> int:
-    """Resident pages, from /proc/PID/statm. A process that has just died shows 0: ValueError."""
-    if pages := int(statm.split()[1]):
-        return pages
-    raise ValueError("the process is gone")
+def _kb(meminfo: str, name: str) -> int:
+    words = meminfo[meminfo.index(f"{name}:") :].split(maxsplit=2)
+    return int(words[1])
 
 
 def process(stat: str) -> Process:
     """From /proc/PID/stat. The name in brackets may hold brackets and spaces."""
     pid = int(stat.split(" ", 1)[0])
-    words = stat[stat.rindex(")") + 2 :].split()
-    return Process(pid, parent=int(words[1]), started=int(words[19]), ticks=int(words[11]) + int(words[12]))
+    words = stat[stat.rindex(")") + 2 :].split(maxsplit=22)
+    ticks = int(words[11]) + int(words[12])
+    return Process(pid, parent=int(words[1]), started=int(words[19]), ticks=ticks, rss_pages=int(words[21]))
 
 
 def load_average(loadavg: str) -> float:

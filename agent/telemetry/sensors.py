@@ -8,7 +8,7 @@ difference, so the first is None. Linux's files are read directly: psutil report
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,7 @@ class Sensors:
         """Look at the machine now."""
         self._find_groups()
         processes = self._processes(worker_pids)
-        rss = self._resident(processes)
+        rss = {pid: each.rss_pages * _PAGE for pid, each in processes.items() if each.rss_pages}
         now, before = self._now(processes), self._before
         self._before = now
         cpus = min([float(len(_allowed())), *(quota.cpus for quota in now.quotas.values())])
@@ -126,10 +126,6 @@ class Sensors:
 
     def _process(self, pid: int) -> proc.Process | None:
         return self._parsed(f"/proc/{pid}/stat", proc.process)
-
-    def _resident(self, pids: Iterable[int]) -> dict[int, int]:
-        pages = {pid: self._parsed(f"/proc/{pid}/statm", proc.rss_pages) for pid in pids}
-        return {pid: count * _PAGE for pid, count in pages.items() if count is not None}
 
     def _memory_pct(self, tree: int | None) -> float | None:
         ceilings = [self._parsed("/proc/meminfo", proc.memory_pct)]
