@@ -115,10 +115,11 @@ class Claims(Protocol):
 
         With an `admission`, up to `size(kind, queued)` queued tasks (at least 1) become `reserved` by this worker, with
         `claims` one higher: all of one type and one priority, namely those of the admissible head with the highest
-        priority, then the lowest id; in the order of ids. `queued` counts the tasks of all its types. Admissible is a type of `kinds` of which fewer workers than
-        its limit hold tasks. A task with a crash or a kill is claimed alone. If the standing orders have another
-        version than the admission, nothing is claimed and the chunk is `outdated`; the rest is done nevertheless.
-        Each claimed task unpacks as the fields of `Claimed` (a store may hand out plain tuples).
+        priority, then the lowest id; in the order of ids. `queued` counts the tasks of all its types. Admissible is a
+        type of `kinds` of which fewer workers than its limit hold tasks. A task with a crash or a kill is claimed
+        alone. If the standing orders have another version than the admission, nothing is claimed and the chunk is
+        `outdated`; the rest is done nevertheless. Each claimed task unpacks as the fields of `Claimed` (a store may
+        hand out plain tuples).
 
         With nothing to record, to give back or to claim, no lock is taken, and other writers do not delay it.
         """
