@@ -93,7 +93,7 @@ class Supervisor:
         self._ended = {"ok": 0, "errors": 0}
         self._wall = WallClock(self._clock)
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
-        selector.register(signals, EVENT_READ, lambda: None)
+        selector.register(signals, EVENT_READ, self._obey_signals)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
         self._timetable.now("sample", "glance")
         if self._notifier.watchdog_s:
@@ -106,7 +106,6 @@ class Supervisor:
         while not self._is_over():
             try:
                 self._hear(self._timetable.wait_s())
-                self._obey_signals()
                 self._do_what_needs_no_database()
                 self._look_after_workers(self._clock.monotonic())
                 self._do_what_is_due()
@@ -236,15 +235,15 @@ class Supervisor:
         if self._timetable.is_due("look"):
             self._look()
         if self._timetable.is_due("sample"):
-            self._timetable.after("sample", self._parts.config.telemetry.sample_interval_s)
+            self._timetable.every("sample", self._parts.config.telemetry.sample_interval_s)
             self._sample()
         if self._timetable.is_due("summary"):
-            self._timetable.after("summary", self._parts.config.telemetry.log_interval_s)
+            self._timetable.every("summary", self._parts.config.telemetry.log_interval_s)
             self._summarize()
 
     def _glance(self) -> None:
         """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
-        self._timetable.after("glance", GLANCE_S)
+        self._timetable.every("glance", GLANCE_S)
         seen, self._data_version = self._data_version, self._parts.store.data_version()
         if seen != self._data_version:
             self._timetable.now("look")

@@ -15,10 +15,10 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
+from zlib import crc32
 
 from agent.errors import AgentError, HandlersError, UsageError
 from agent.handlers import DECORATED, Registered, Registry, did_you_mean, registered
@@ -158,7 +158,7 @@ def _load_file(source: str, cwd: Path) -> ModuleType:
 
 def _execute(path: Path) -> ModuleType:
     """Run a file as a module of its own name, which stays importable for whatever looks its classes up by name."""
-    name = re.sub(r"\W", "_", path.stem) + "_" + sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    name = re.sub(r"\W", "_", path.stem) + f"_{crc32(str(path).encode('utf-8', 'surrogateescape')):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise HandlersError(f"handlers {path}: Python cannot import such a file: let its name end in .py")

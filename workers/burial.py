@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from agent.clock import Clock
 from agent.lifecycle import State
@@ -65,13 +64,11 @@ class Undertaker:
         return status == -9 and out_of_memory_kills() > self._kills_before
 
 
-def out_of_memory_kills() -> int:
+def out_of_memory_kills(vmstat: str = "/proc/vmstat") -> int:
     """How many processes the kernel's out-of-memory killer has ended on this machine; 0 where it does not tell."""
-    for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
-        name, _, number = line.partition(" ")
-        if name == "oom_kill":
-            return int(number)
-    return 0
+    with open(vmstat, "rb", buffering=0) as file:
+        _, found, rest = file.read().partition(b"\noom_kill ")
+    return int(rest.split(maxsplit=1)[0]) if found else 0
 
 
 def _unless_ended(running: Running | None, outcomes: Sequence[Outcome]) -> Running | None:

@@ -25,6 +25,12 @@ class Timetable:
         """It is due in so many seconds."""
         self.at(duty, self._clock.monotonic() + int(seconds * 1e9))
 
+    def every(self, duty: str, seconds: float) -> None:
+        """It is due at the next multiple of so many seconds, so that duties of a like rhythm share a wake-up."""
+        period, now = int(seconds * 1e9), self._clock.monotonic()
+        due = now - now % period + period
+        self.at(duty, due if due - now > period // 2 else due + period)
+
     def at_wall(self, duty: str, wall: int | None) -> None:
         """It is due at a wall time (µs), if any; looked at again within an hour, for the clock may be set."""
         if wall is not None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from statistics import fmean
 from typing import Literal
 
 from msgspec.structs import replace
 
 from agent.governance.decision import Decision, LimitChanged, percent
-from agent.governance.observation import Observation
+from agent.governance.observation import Observation, mean
 from agent.governance.settings import Resource, Settings
 from agent.governance.state import GovernorState, Regulator, Sample
 
@@ -51,7 +50,7 @@ def regulate(
         if not actuated or regulator.limit <= settings.lowest_limit:
             return state, ()
         return _cut(settings, state, samples, hot)
-    if _healthy(settings, samples):
+    if regulator.limit < settings.max_concurrent and _healthy(settings, samples):
         return _raise(settings, state, samples)
     return state, ()
 
@@ -107,7 +106,7 @@ def _cut(
 ) -> tuple[GovernorState, tuple[Decision, ...]]:
     before, threshold = state.regulator, settings.high(resource)
     limit = max(settings.lowest_limit, min(before.limit - 1, int(before.limit * settings.throttle_factor)))
-    measured = fmean(value for value in _readings(samples, resource) if value > threshold)
+    measured = mean(value for value in _readings(samples, resource) if value > threshold)
     decision = LimitChanged(limit=limit, previous=before.limit, reason=resource, measured=measured, threshold=threshold)
     after = _moved(_with_ceiling(settings, state), state.now, limit, -1)
     cause = f"{resource} {percent(measured)} > {percent(threshold)}"
@@ -160,7 +159,7 @@ def _nearest_to_hot(settings: Settings, samples: Sequence[Sample]) -> tuple[floa
     means = []
     for resource in RESOURCES:
         low = settings.low(resource)
-        means.append((fmean(value for value in _readings(samples, resource) if value < low), low))
+        means.append((mean(value for value in _readings(samples, resource) if value < low), low))
     return max(means, key=lambda pair: pair[0] - pair[1])
 
 

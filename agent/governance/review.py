@@ -7,14 +7,13 @@ has passed without another. The governor goes on probing meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 from msgspec.structs import replace
 
 from agent.clock import SECOND, to_iso
 from agent.governance.decision import Decision, Escalate
-from agent.governance.observation import Observation, merge_signatures
+from agent.governance.observation import Observation, mean, merge_signatures
 from agent.governance.settings import Settings
 from agent.governance.state import GovernorState, Pause
 
@@ -84,4 +83,4 @@ def _window_statistics(settings: Settings, state: GovernorState) -> dict[str, An
 
 def _summary(readings: Sequence[float | None]) -> dict[str, float] | None:
     known = [reading for reading in readings if reading is not None]
-    return {"mean": round(fmean(known), 1), "max": max(known)} if known else None
+    return {"mean": round(mean(known), 1), "max": max(known)} if known else None

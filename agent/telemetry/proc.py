@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,7 @@ class CpuTimes:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """One process. `ticks` of CPU are its own, in user and kernel mode; with `started` a pid is unmistakable.
 
     `rss_pages` are resident; one that has just died has none.

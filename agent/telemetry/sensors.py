@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from agent.clock import Clock
 from agent.telemetry import proc
 from agent.telemetry.cgroups import CpuQuota, Groups, Level, cpu_quota, discover, memory_pct
 from agent.telemetry.logs import log
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 DEGRADED_AFTER = 3
@@ -102,7 +102,7 @@ class Sensors:
         cgroup = self._text("/proc/self/cgroup")
         if cgroup != self._cgroup:
             self._cgroup, mountinfo = cgroup, self._text("/proc/self/mountinfo")
-            self._groups = self._tried(lambda: discover(cgroup or "", mountinfo or "")) or Groups()
+            self._groups = self._tried(discover, cgroup or "", mountinfo or "") or Groups()
 
     def _now(self, processes: Mapping[int, proc.Process]) -> _Before:
         return _Before(
@@ -113,7 +113,7 @@ class Sensors:
         )
 
     def _quota(self, level: Level) -> CpuQuota | None:
-        return self._tried(lambda: cpu_quota(level, self._groups.accounts.get(level.path), self._text))
+        return self._tried(cpu_quota, level, self._groups.accounts.get(level.path), self._text)
 
     def _processes(self, worker_pids: Sequence[int]) -> dict[int, proc.Process]:
         """The tree by pid: this process, the workers, and the fork server between them."""
@@ -129,7 +129,7 @@ class Sensors:
 
     def _memory_pct(self, tree: int | None) -> float | None:
         ceilings = [self._parsed("/proc/meminfo", proc.memory_pct)]
-        ceilings += [self._tried(partial(memory_pct, level, self._text)) for level in self._groups.memory]
+        ceilings += [self._tried(memory_pct, level, self._text) for level in self._groups.memory]
         if self._limit and tree is not None:
             ceilings.append(100 * tree / self._limit)
         return max((pct for pct in ceilings if pct is not None), default=None)
@@ -157,13 +157,13 @@ class Sensors:
 
     def _parsed(self, path: str, parse: Callable[[str], T]) -> T | None:
         text = self._text(path)
-        return None if text is None else self._tried(lambda: parse(text))
+        return None if text is None else self._tried(parse, text)
 
     @staticmethod
-    def _tried(parse: Callable[[], T]) -> T | None:
+    def _tried(parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """A source that says what nobody expects is a missing one."""
         try:
-            return parse()
+            return parse(*args, **kwargs)
         except (ValueError, KeyError, IndexError, ZeroDivisionError):
             return None
 

@@ -15,8 +15,9 @@ AT = 1_800_000_000_000_001
 
 def test_a_sample_is_one_json_line_with_a_time_that_people_read(tmp_path: Path) -> None:
     metrics = MetricsFile(tmp_path)
-    metrics.write(Sample(at=AT, cpu_pct=12.3456, ok=3, errors=1, operations=4, limit=8, paused=("mail",)))
-    metrics.write(Sample(at=AT + 1))
+    first_sample = Sample(at=AT, cpu_pct=12.3456, ok=3, errors=1, operations=4, limit=8, paused=("mail",))
+    metrics.write(first_sample.to_json())
+    metrics.write(Sample(at=AT + 1).to_json())
     metrics.file.close()
     first, second = (json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines())
     assert first["at"] == "2027-01-15T08:00:00.000001Z"

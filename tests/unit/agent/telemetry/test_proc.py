@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.telemetry.proc import CpuTimes, Process, busy_pct, cpu_times, load_average, memory_pct, process, rss_pages
+from agent.telemetry.proc import CpuTimes, Process, busy_pct, cpu_times, load_average, memory_pct, process
 
 STAT = """cpu  3705 0 2385 227375 283 0 119 637 40 0
 cpu0 923 0 898 115112 12 0 7 294 40 0
@@ -61,18 +61,14 @@ def test_memory_that_is_not_told_is_no_number(text: str) -> None:
         memory_pct(text)
 
 
-def test_resident_pages_are_the_second_number() -> None:
-    assert rss_pages("5000 1234 300 1 0 900 0\n") == 1234
-
-
-def test_a_process_that_has_died_has_no_size() -> None:
-    with pytest.raises(ValueError, match="gone"):
-        rss_pages("0 0 0 0 0 0 0\n")
-
-
 def test_a_process_is_read_whatever_its_name() -> None:
-    text = "7 (a) (b c) S 3 7 7 0 -1 4194304 1 0 0 0 120 30 5 5 20 0 1 0 98765 1000000 250"
-    assert process(text) == Process(pid=7, parent=3, started=98765, ticks=150)
+    text = "7 (a) (b c) S 3 7 7 0 -1 4194304 1 0 0 0 120 30 5 5 20 0 1 0 98765 1000000 250 18446744073709551615 1 1\n"
+    assert process(text) == Process(pid=7, parent=3, started=98765, ticks=150, rss_pages=250)
+
+
+def test_a_process_that_is_not_told_in_full_is_none() -> None:
+    with pytest.raises(IndexError):
+        process("7 (a) S 3 7 7 0 -1 4194304 1 0 0 0 120 30 5 5 20 0 1 0 98765 1000000")
 
 
 def test_the_load_is_that_of_the_last_minute() -> None:

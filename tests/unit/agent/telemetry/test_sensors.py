@@ -63,8 +63,7 @@ class Machine:
 
     def process(self, pid: int, parent: int, pages: int, ticks: int = 0) -> None:
         middle = " ".join(["0"] * 9)
-        self.write(f"/proc/{pid}/stat", f"{pid} (x y) S {parent} {middle} {ticks} 0 0 0 20 0 1 0 5000 1 1\n")
-        self.write(f"/proc/{pid}/statm", f"9999 {pages} 1 1 0 1 0\n")
+        self.write(f"/proc/{pid}/stat", f"{pid} (x y) S {parent} {middle} {ticks} 0 0 0 20 0 1 0 5000 1 {pages} 1\n")
 
     def group(self, path: str, **files: str) -> None:
         self.write("/proc/self/mountinfo", CGROUP_MOUNT)
@@ -166,7 +165,7 @@ def test_the_trees_own_part_of_the_cpus(machine: Machine) -> None:
         ("/proc/stat", "cpu_pct"),
         ("/proc/meminfo", "mem_pct"),
         ("/proc/loadavg", "load"),
-        ("/proc/self/statm", "rss_bytes"),
+        ("/proc/self/stat", "rss_bytes"),
     ],
 )
 @pytest.mark.parametrize("fault", ["missing", "nonsense"])
