@@ -5,7 +5,8 @@ long; the same function with the same number serves the agent, the pools and the
 are enqueued first; its rate is that from the first start to the last finish, as its database tells. The pools: from the
 first call to the last result. Beside the step from one worker to two stands what this very machine gives: plain
 processes that start together and each call the function so and so often, two against one, from the first's start to the
-last's end (two cores may share a core of the host, and neighbours take their part).
+last's end (two cores may share a core of the host, and neighbours take their part). What such neighbours do not change:
+the share of the workers' time, from first start to last finish, that is spent in handlers; the rest is the agent's own.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def _contenders(options: Options, length: int, count: int, turns: int) -> list[M
     """Every measurement of one length of handlers; `count` calls for each process."""
 
     def agent(workers: int) -> Values:
-        return {_agent_of(length, workers): _agent(options, workers, count * workers, turns)}
+        rate, share = _agent(options, workers, count * workers, turns)
+        return {_agent_of(length, workers): rate, _share_of(length, workers): share}
 
     def plain(processes: int) -> Values:
         return {_plain_of(length, processes): _plain(processes, count, turns)}
@@ -103,12 +105,14 @@ def _contenders(options: Options, length: int, count: int, turns: int) -> list[M
     ]
 
 
-def _agent(options: Options, workers: int, tasks: int, turns: int) -> float:
-    """Tasks a second."""
+def _agent(options: Options, workers: int, tasks: int, turns: int) -> tuple[float, float]:
+    """Tasks a second, and the percentage of the time between first start and last finish that was handlers'."""
     with Scene(options, HANDLERS, workers) as scene:
         scene.agent.enqueue_many("burn", ({"turns": turns} for _ in range(tasks)))
         scene.drain()
-        return scene.span(tasks).rate
+        span = scene.span(tasks)
+        in_handlers_us = scene.rows("SELECT sum(finished_at - started_at) FROM task")[0][0]
+        return span.rate, in_handlers_us / 1e4 / (span.seconds * workers)
 
 
 def _imap_unordered(payloads: list[Payload]) -> float:
@@ -157,7 +161,13 @@ def _figures(length: int, runs: dict[str, tuple[float, ...]]) -> list[Figure]:
         Figure(two, one, at_least(1.95)),
         Figure(rates[_plain_of(length, WORKERS)], rates[_plain_of(length, 1)]),
         Figure(agent, machine),
+        *(Figure(_share(runs, length, workers)) for workers in (1, WORKERS)),
     ]
+
+
+def _share(runs: Mapping[str, tuple[float, ...]], length: int, workers: int) -> Series:
+    name = _share_of(length, workers)
+    return Series(name, "%", runs[name])
 
 
 def _step(what: str, two: Series, one: Series) -> Series:
@@ -167,6 +177,10 @@ def _step(what: str, two: Series, one: Series) -> Series:
 
 def _agent_of(length: int, workers: int) -> str:
     return f"{length} ms: the agent, {_number(workers, 'worker')}"
+
+
+def _share_of(length: int, workers: int) -> str:
+    return f"{_agent_of(length, workers)}: in handlers"
 
 
 def _plain_of(length: int, processes: int) -> str:

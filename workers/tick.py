@@ -17,7 +17,7 @@ from agent.task import Outcome, Start
 from workers.process import Running, WorkerProcess
 from workers.slot import CLOSED, LAST
 
-START_AFTER_NS = 10_000_000
+START_AFTER_NS = 25_000_000
 VISIBLE_AFTER_NS = 1_000_000  # a limit that was written is seen by then, whatever the processor (see slot.py)
 TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the release: within 50 ms of the claim
 
