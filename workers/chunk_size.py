@@ -6,7 +6,7 @@ from math import ceil
 
 AIM_S = 0.045  # of work in a chunk: 10 ms of it lost 2 points of CPU use on 10 ms handlers
 LARGEST_CHUNK = 1000
-LARGEST_LINE = 8192  # tasks that all workers together may claim in a row: the last of them waits for the lock so long
+LARGEST_LINE = 16384  # tasks that all workers together may claim in a row: the last of them waits for the lock so long
 WEIGHT = 0.3  # of the newest measurement in the moving mean
 
 
