@@ -180,7 +180,7 @@ class Supervisor:
     # -- Signals
 
     def _obey_signals(self) -> None:
-        for number in self._signals.take():
+        for number in sorted(self._signals.take(), key=signal.SIGHUP.__eq__):  # stops first: a reload may fail
             if number == signal.SIGHUP and reload(self._parts, self._plan.reload):
                 self._order()
             elif number in (signal.SIGINT, signal.SIGTERM):

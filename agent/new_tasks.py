@@ -34,11 +34,11 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class PlainLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """What most lines are: no key, and a payload of which nothing needs a closer look."""
+class PlainLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What most lines are: no key, and a payload of which nothing needs a closer look; in the documented order."""
 
-    payload: dict[str, _Whole | float | str | bool | None]
     type: str | None = None
+    payload: dict[str, _Whole | float | str | bool | None]
     priority: int = 0
 
 
@@ -119,7 +119,7 @@ def _task_of_plain_line(text: bytes, default_type: str | None, limit: int) -> Ne
     so no key stands twice, no number is spelled in a way of its own, and a line that has such spaces inside its strings
     is not taken for another.
     """
-    text = text.rstrip()
+    text = text.rstrip(b" \t\r\n")
     if len(text) > limit:
         return None
     try:

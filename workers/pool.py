@@ -62,6 +62,7 @@ class WorkerPool:
         self._orders = orders
         self._raise_version = raise_version
         self._rings = 0
+        self._left_asleep = False
         self._went_idle = False
         self._spacing = Spacing(clock)
 
@@ -136,21 +137,24 @@ class WorkerPool:
         self._rings += 1
         looking = sum(worker.is_looking for worker in self.workers.values())
         idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
-        for worker in idle[: max(0, queued - looking)]:
+        awake = max(0, queued - looking)
+        for worker in idle[:awake]:
             self._wake(worker)
+        self._left_asleep |= len(idle[:queued]) > awake  # should those who look have looked just before: the next tick
 
     def tick(self, now_ns: int) -> int:
-        """Do what workers cannot do for themselves; how many tasks were recorded or taken back."""
+        """Do what workers cannot do for themselves; 0: nothing came of it that is worth another look."""
         self.stops.retry()
+        left_asleep, self._left_asleep = self._left_asleep, False
         found = tick.look(self.workers.values(), now_ns)
         for worker, running in found.overdue:
             self.stops.time_out(worker, running)
         if found.is_empty:
-            return 0
+            return int(left_asleep)
         done = tick.catch_up(self._store.custody, found, self.workers)
         for outcome in done.stale:
             log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
-        return done.released + sum(map(len, found.outcomes.values()))
+        return left_asleep + done.released + sum(map(len, found.outcomes.values()))
 
     @property
     def is_at_work(self) -> bool:
@@ -332,7 +336,7 @@ class WorkerPool:
             if target != worker.target:
                 worker.target = target
                 worker.is_idle = False  # it looks again, and says so
-                worker.woken_at_ring = self._rings
+                worker.woken_at_ring = -1  # an "idle" on its way is from before: it is answered by a wake
                 worker.channel.send(target.message())
 
     def _relay(self, worker: WorkerProcess) -> bool:

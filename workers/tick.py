@@ -19,7 +19,7 @@ from workers.slot import CLOSED, LAST
 
 START_AFTER_NS = 25_000_000
 VISIBLE_AFTER_NS = 1_000_000  # a limit that was written is seen by then, whatever the processor (see slot.py)
-TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the release: within 50 ms of the claim
+TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the release: 50 ms after the attempt's start
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def catch_up(custody: Custody, found: Findings, workers: dict[int, WorkerProcess
 def forbid(worker: WorkerProcess) -> None:
     """Take back at once what has not begun; `look` releases it a tick later."""
     seen = worker.slot.take_back()
-    if seen & CLOSED != CLOSED and seen != worker.returned_at:
+    if seen and seen & CLOSED != CLOSED and seen != worker.returned_at:  # 0: it has opened no chunk yet
         worker.limited_at, worker.limited_ns = seen, time.monotonic_ns()
 
 

@@ -26,8 +26,9 @@ class Timetable:
         self.at(duty, self._clock.monotonic() + int(seconds * 1e9))
 
     def every(self, duty: str, seconds: float) -> None:
-        """It is due at the next multiple of so many seconds, so that duties of a like rhythm share a wake-up."""
-        period, now = int(seconds * 1e9), self._clock.monotonic()
+        """It is due at a multiple of so many seconds, half to one and a half of them from now: duties of a like rhythm
+        share a wake-up."""
+        period, now = max(1, int(seconds * 1e9)), self._clock.monotonic()
         due = now - now % period + period
         self.at(duty, due if due - now > period // 2 else due + period)
 

@@ -141,9 +141,9 @@ class Worker:
                 break
             result = perform(handler, task, most_bytes)
             self._end_a_copy()
-            begun, now = now, _monotonic()
-            outcome = self._judge(handler, task, result, now - begun)
-            done, busy_ns = done + 1, busy_ns + now - begun
+            before, now = now, _monotonic()
+            outcome = self._judge(handler, task, result, now - before)
+            done, busy_ns = done + 1, busy_ns + now - before
             self._outcomes.append(outcome)
             if (not slot.publish(_encode(outcome)) or now - committed > RECORD_AFTER_NS) and done < len(tasks):
                 self._exchange(kind, claims=False)
@@ -162,8 +162,9 @@ class Worker:
         id_, claims, attempt, _, _, _, timeout_us, _ = task
         timeout_ns = timeout_us * 1000 if timeout_us else self._timeouts_ns[handler.type]
         deadline = now + timeout_ns if timeout_ns else 0
-        self._running = (handler.type, task)
-        return self._slot.begin(position, id_, claims, attempt + 1, now, _wall() // 1000, deadline)
+        begins = self._slot.begin(position, id_, claims, attempt + 1, now, _wall() // 1000, deadline)
+        self._running = (handler.type, task) if begins else None
+        return begins
 
     def _judge(self, handler: Registered, task: Claimed, result: bytes | Failure, ran_ns: int) -> Outcome:
         """What came of a task whose handler has ended."""
@@ -205,11 +206,11 @@ class Worker:
         while True:
             self._stand_still_while_held()
             published = self._slot.words[PUBLISHED]
+            admission = self._admission if claims else None  # trouble may have brought another target
             try:
-                admission = self._admission if claims else None  # trouble may have brought another target
                 chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
             except (StoreError, TryLater) as error:
-                if claims:
+                if admission is not None:
                     self._unbegun_after = 0  # whatever this try may have claimed goes back with the next
                 self._channel.send({"op": "trouble", "error": str(error)})
                 self._take_in(self._channel.receive_wait(TROUBLE_PAUSE_S))

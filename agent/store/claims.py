@@ -12,7 +12,7 @@ from typing import cast
 
 from agent.lifecycle import State
 from agent.store.connection import Connection, Cursor
-from agent.store.outcomes import count, count_moves, make_ready, record_chunk
+from agent.store.outcomes import bindings_of_successes, count, count_moves, record_chunk
 from agent.store.queries import load
 from agent.store.tasks import type_id
 from agent.store.values import Admission, Chunk
@@ -48,9 +48,9 @@ class Claims:
         """
         if not outcomes and unbegun_after is None and (admission is None or self._looks_empty(admission)):
             return Chunk()
-        ended = make_ready(self._worker, outcomes)
+        successes = bindings_of_successes(self._worker, outcomes)
         with self._connection.writing() as cursor:
-            stale = record_chunk(cursor, self._worker, kind, ended) if outcomes else ()
+            stale = record_chunk(cursor, self._worker, kind, outcomes, successes) if outcomes else ()
             if unbegun_after is not None:
                 released = cursor.execute(sql.release, (self._worker, unbegun_after)).fetchall()
                 count_moves(cursor, [row[0] for row in released], State.RESERVED, State.QUEUED)
@@ -70,13 +70,14 @@ class Claims:
             return not kinds or (not kinds.isdisjoint(admission.limits) and _best(cursor, admission) is None)
 
     def _read(self, ids: Sequence[int]) -> Sequence[Claimed]:
-        """What was claimed: read when others may write again, for whoever holds a task alone changes it."""
+        """What was claimed: read when others may write again. Nobody gives a task back whose chunk is not open yet."""
         if not ids:
             return ()
         with self._connection.reading() as cursor:
             rows = cursor.execute(sql.claimed, (self._worker, ids[0], ids[-1])).fetchall()
         if len(rows) != len(ids):  # the worker held others before
-            rows = [row for row in rows if row[0] in ids]
+            wanted = set(ids)
+            rows = [row for row in rows if row[0] in wanted]
         return cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
 
 

@@ -22,7 +22,7 @@ from agent.store.locks import WriteLock
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
 BUSY_TIMEOUT_MS = 5000
-LONGEST_LOG = 4096  # pages: where no chore thread copies the log into the database, whoever commits does
+LONGEST_LOG = 4096  # pages: where the chore thread does not keep the log short, or there is none, whoever commits does
 
 _abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
 
 from agent.lifecycle import State
 from agent.store.connection import Cursor
@@ -29,31 +28,27 @@ def record(cursor: Cursor, worker: int, outcomes: Sequence[Outcome]) -> list[Out
     return [outcome for outcome in outcomes if _record_one(cursor, worker, outcome) is Recorded.STALE]
 
 
-class Ended(NamedTuple):
-    """What a worker's outcomes of one type are recorded by, made ready before the write lock is asked for."""
-
-    outcomes: Sequence[Outcome]
-    successes: Sequence[tuple[int | str | None, ...]]  # the bindings of `succeed_short`
+Bindings = tuple[int | str | None, ...]
 
 
-def make_ready(worker: int, outcomes: Sequence[Outcome]) -> Ended:
-    """Set the successes apart."""
-    successes = [
+def bindings_of_successes(worker: int, outcomes: Sequence[Outcome]) -> list[Bindings]:
+    """What records the successes: made before the write lock is asked for."""
+    return [
         (started_at, ended_at, result, task, claims, worker)
         for task, claims, _, state, started_at, ended_at, _, result, _, _, _ in outcomes
         if state == _SUCCEEDED
     ]
-    return Ended(outcomes, successes)
 
 
-def record_chunk(cursor: Cursor, worker: int, kind: int, ended: Ended) -> list[Outcome]:
+def record_chunk(
+    cursor: Cursor, worker: int, kind: int, outcomes: Sequence[Outcome], successes: Sequence[Bindings]
+) -> list[Outcome]:
     """Record a worker's outcomes of one type: the successes by one prepared statement, the rest one by one."""
-    outcomes, successes = ended
-    n = 0
+    before = cursor.connection.total_changes()
     if successes:
-        before = cursor.connection.total_changes()
         cursor.executemany(sql.succeed_short, successes)
-        n = cursor.connection.total_changes() - before
+    n = cursor.connection.total_changes() - before
+    if n:
         count(cursor, kind, {State.RESERVED: -n, State.SUCCEEDED: n})
     if n == len(outcomes):
         return []

@@ -14,7 +14,7 @@ LIMIT = 1 << 20
 
 PLAIN = [
     b'{"payload":{"value":42}}\n', b'{"payload": {"value": 42, "name": "a,b"}}', b'{"payload":{"name":"a, b: c"}}\r\n',
-    b'{"payload": {}, "type": "demo"}', b'{"payload": {"on": true, "off": null, "x": 1.5}, "priority": 3}',
+    b'{"type": "demo", "payload": {}}', b'{"payload": {"on": true, "off": null, "x": 1.5}, "priority": 3}',
 ]  # fmt: skip
 SPECIAL = [
     b'{"payload": {"a": 1, "a": 2}}', b'{"payload":{"a":1,"a":2}}', b'{"payload":{},"payload":{}}',
