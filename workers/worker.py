@@ -132,8 +132,6 @@ class Worker:
     def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> None:
         """Run a chunk's tasks in order, until it ends, is taken back or has taken too long."""
         slot, handler, most_bytes = self._slot, self._handlers[kind], self._target.settings.max_result_bytes
-        self._chunks += 1
-        slot.open_chunk(self._chunks, len(tasks))
         now = claimed = committed = _monotonic()
         busy_ns, done, failed_before = 0, 0, self._failed
         for task in tasks:
@@ -208,7 +206,7 @@ class Worker:
             published = self._slot.words[PUBLISHED]
             admission = self._admission if claims else None  # trouble may have brought another target
             try:
-                chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
+                chunk = self._claim_and_open(kind, admission)
             except (StoreError, TryLater) as error:
                 if admission is not None:
                     self._unbegun_after = 0  # whatever this try may have claimed goes back with the next
@@ -222,6 +220,18 @@ class Worker:
                 self._channel.send({"op": "gave back"})
             self._say_counts_if_due(chunk)
             return chunk
+
+    def _claim_and_open(self, kind: int, admission: Admission | None) -> Chunk:
+        """One exchange. Who freezes us waits for its end, and finds an open chunk, of which all can be taken back."""
+        busy.add(1)
+        try:
+            chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
+            if chunk.tasks:
+                self._chunks += 1
+                self._slot.open_chunk(self._chunks, len(chunk.tasks))
+            return chunk
+        finally:
+            busy.add(-1)
 
     def _stand_still_while_held(self) -> None:
         """Begin no new turn while the supervisor is about to freeze us."""
