@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
 from agent.lifecycle import LAW
 from agent.store.connection import Connection, Cursor
-from agent.store.queries import SQL
+from agent.store.queries import SQL, load
 
 LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
 APPLICATION_ID = 0x53414E41  # "SANA"
@@ -42,6 +42,9 @@ def prepare(connection: Connection, may_upgrade: bool) -> None:
         version = _version(cursor)
         for step in steps()[version:]:
             cursor.execute(step)
+        if version:
+            sql = load("oversight")
+            cursor.execute(sql.outdate)
         cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         cursor.execute(f"PRAGMA user_version = {latest}")
 

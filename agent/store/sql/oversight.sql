@@ -6,6 +6,10 @@ SELECT version, max, max_until, paused FROM admission WHERE id = 1
 -- name: set_admission
 UPDATE admission SET version = version + 1, max = ?, max_until = ?, paused = ? WHERE id = 1 RETURNING version
 
+-- name: outdate
+-- What anybody has read of the admission holds no more.
+UPDATE admission SET version = version + 1
+
 -- name: governor
 SELECT state FROM governor WHERE id = 1
 

@@ -63,7 +63,9 @@ def test_an_older_database_is_upgraded_by_its_supervisor_alone_and_after_a_backu
     with pytest.raises(StoreError, match="has the older schema"):
         open_store(path)
     assert one(path, "PRAGMA user_version") == len(steps) - 1
+    version = one(path, "SELECT version FROM admission")
     assert open_store(path, supervises=True).tasks.find(enqueued.id).type == "demo"
+    assert one(path, "SELECT version FROM admission") == version + 1, "nobody claims by an older reading"
 
     backup = path.with_name(f"state.db.before-schema-{len(steps)}")
     assert one(path, "PRAGMA user_version") == len(steps)
