@@ -114,8 +114,9 @@ class Custody:
         """What there is to do."""
         with self._connection.reading() as cursor:
             queued = dict(cursor.execute(sql.queued_by_type).fetchall())
-            next_due, has_commands = cursor.execute(sql.waiting).fetchall()[0]
-        return Waiting(queued, next_due, bool(has_commands))
+            next_due = cursor.execute(sql.next_due).fetchall()[0][0]
+            has_commands = bool(cursor.execute(sql.has_commands).fetchall()[0][0])
+        return Waiting(queued, next_due, has_commands)
 
     def unhandled(self) -> dict[str, int]:
         """Types nobody handles, with the number of tasks that wait for a handler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.integration.conftest import MakeWorld
+from tests.integration.world import MakeWorld, pass_time
 from tests.support.waiting import until
 
 LOOKED_S = 4.0
@@ -27,7 +27,7 @@ def test_an_idle_family_sleeps(make_world: MakeWorld) -> None:
     def calm() -> bool:
         before = {name: wake_ups(pid) for name, pid in everybody.items()}
         began = time.monotonic()
-        until(lambda: time.monotonic() - began > LOOKED_S, LOOKED_S + 5, "some seconds to pass")
+        pass_time(LOOKED_S)
         woken = {name: wake_ups(pid) - before[name] for name, pid in everybody.items()}
         seconds = time.monotonic() - began
         safety_net = woken.pop("supervisor")

@@ -67,13 +67,8 @@ SELECT min(due_at) FROM (
   UNION ALL
   SELECT * FROM (SELECT due_at FROM task INDEXED BY due WHERE state < 3 AND state = 2 ORDER BY due_at LIMIT 1))
 
--- name: waiting
-SELECT
-  (SELECT min(due_at) FROM (
-    SELECT * FROM (SELECT due_at FROM task INDEXED BY due WHERE state < 3 AND state = 1 ORDER BY due_at LIMIT 1)
-    UNION ALL
-    SELECT * FROM (SELECT due_at FROM task INDEXED BY due WHERE state < 3 AND state = 2 ORDER BY due_at LIMIT 1))),
-  EXISTS (SELECT 1 FROM control WHERE handled_at IS NULL)
+-- name: has_commands
+SELECT EXISTS (SELECT 1 FROM control WHERE handled_at IS NULL)
 
 -- name: hasten
 -- After the clock was set back: no back-off lasts beyond its own length, so what failed in the future is due now.

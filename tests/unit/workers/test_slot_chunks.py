@@ -7,12 +7,9 @@ import random
 import time
 from pathlib import Path
 
+from tests.support.slots import begins
 from workers import slot as slots
 from workers.slot import Slot
-
-
-def begins(slot: Slot, position: int) -> bool:
-    return slot.begin(position, 100 + position, claims=1, attempt=1, started_ns=5, started_at=6, deadline_ns=0)
 
 
 def test_a_task_that_begins_is_named_with_its_fence_and_times(slot: Slot, worker: Slot) -> None:

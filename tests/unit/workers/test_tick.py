@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.slots import begins
 from workers import tick
 from workers.channel import Channel
 from workers.process import WorkerProcess
@@ -23,10 +24,6 @@ def process(slot: Slot) -> Iterator[WorkerProcess]:
     ours.close()
     theirs.close()
     os.close(output)
-
-
-def begins(worker: Slot, position: int) -> bool:
-    return worker.begin(position, 100 + position, claims=1, attempt=1, started_ns=5, started_at=6, deadline_ns=0)
 
 
 def later(process: WorkerProcess) -> int:

@@ -26,7 +26,7 @@ INDEXES = {  # the index that each query on a hot path, or on many tasks, has to
     "custody.unknown_owners": "held",
     "custody.promote": "due",
     "custody.next_due": "due",
-    "custody.waiting": "due",
+    "custody.has_commands": "control_open",
     "custody.hasten": "due",
     "tasks.in_progress": "held",
     "tasks.oldest_queued": "queued",
