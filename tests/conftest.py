@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,3 +86,7 @@ def _files_beyond_the_source() -> set[str]:
     status = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True)
     lines = [line for line in status.stdout.split("\0") if line[:2] in ("??", "!!")]
     return {line[3:] for line in lines if not any(part in CACHES for part in Path(line[3:]).parts)}
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: what is tested would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
