@@ -1,15 +1,33 @@
 """Wall and monotonic time behind one object, so that tests can move it.
 
+A fault test moves the wall clock of a whole family of processes: SANAAGENT_FAILPOINT_CLOCK names a file whose first
+eight bytes are the nanoseconds to add, a signed number in the machine's byte order that may change at any moment.
+
 Wall time is integer microseconds since 1970, UTC: what the store keeps and people read.
 Monotonic time is integer nanoseconds: what deadlines and ages are judged by.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 SECOND = 1_000_000  # of wall time, in microseconds
+
+
+def _moved(path: str) -> Callable[[], int]:
+    import mmap
+
+    with open(path, "rb") as file:
+        ahead = memoryview(mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)).cast("q")
+    return lambda: time.time_ns() + ahead[0]
+
+
+_moved_by = os.environ.get("SANAAGENT_FAILPOINT_CLOCK")
+wall_ns: Callable[[], int] = _moved(_moved_by) if _moved_by else time.time_ns
+"""Wall time in nanoseconds."""
 
 
 class Clock:
@@ -17,7 +35,7 @@ class Clock:
 
     def now(self) -> int:
         """Wall time in microseconds."""
-        return time.time_ns() // 1000
+        return wall_ns() // 1000
 
     def monotonic(self) -> int:
         """Nanoseconds on a clock that is never set and stands still while the machine is suspended."""

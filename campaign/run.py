@@ -84,7 +84,9 @@ class Report:
 def total(reports: Iterable[Report]) -> Report:
     """Several rounds as one: faults and verdicts added up, breaches in order, figures side by side."""
     faults: Counter[str] = Counter()
-    verdict, breaches, figures = Verdict(), [], []
+    verdict = Verdict()
+    breaches: list[str] = []
+    figures: list[Figure] = []
     for report in reports:
         faults.update(report.faults)
         verdict += report.verdict

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from selectors import BaseSelector
 
+from agent import failpoints
 from agent.clock import Clock
 from agent.config import Config, Loaded, dump, reloadable_changes
 from agent.doorbell import Doorbell
@@ -107,6 +108,7 @@ class Parts:
 
 def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, clock: Clock) -> Parts:
     """Open, lock and recover the store, and build everything around it. Raises AgentError."""
+    failpoints.play("supervisor")
     config = loaded.config
     directory = Path(config.telemetry.log_dir)
     logfile = logs.open_log(directory)

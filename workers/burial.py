@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.clock import Clock
+from agent.failpoints import ARMED, reach
 from agent.lifecycle import State
 from agent.retry import Failed
 from agent.store import SqliteStore
@@ -41,7 +42,11 @@ class Undertaker:
             outcomes = [*outcomes, self._timed_out(running)]
             running = None
         start = running.start(worker.id) if running else None
+        if ARMED:
+            reach("before_requeue")
         burial = self._store.custody.bury(worker.id, outcomes, start, death, why, self._clock.now())
+        if ARMED:
+            reach("after_requeue")
         _tell(worker, end.status, burial, death, why)
         return burial
 

@@ -35,7 +35,9 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
+from agent import failpoints
 from agent.errors import HandlersError
+from agent.failpoints import ARMED, reach
 from agent.handlers import Registry
 from agent.host import identity, kill_and_wait, set_parent_death_signal
 from agent.loader import load_handlers, options_as_json
@@ -60,6 +62,7 @@ def main() -> NoReturn:
 def serve(channel: Channel, registry: Registry, worker_main: WorkerMain, parent_pid: int) -> int:
     """Serves until the channel ends; the exit code. Only ever in a process of its own, on its main thread."""
     _settle(parent_pid)
+    failpoints.play("fork_server")
     with SignalInbox(signal.SIGCHLD) as inbox:
         server = _ForkServer(channel, inbox, registry, worker_main)
         try:
@@ -159,6 +162,8 @@ class _ForkServer:
 
     def _fork(self, worker: int, boot: dict[str, Any], descriptors: list[int]) -> None:
         control, output = descriptors
+        if ARMED:
+            reach("before_fork")
         try:
             pid = bear(Birth(boot, control, output), self._registry, self._worker_main, self._let_go)
             self._pids[worker] = pid
@@ -209,6 +214,8 @@ class _ForkServer:
             self._report({"op": "stopped" if seen.si_code == os.CLD_STOPPED else "continued", "worker": worker})
 
     def _bury(self, worker: int, pid: int) -> None:
+        if ARMED:
+            reach("before_reap")
         # Until it is reaped, its process group cannot be anybody else's.
         _signal_group(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)

@@ -16,6 +16,7 @@ import msgspec
 
 from agent.clock import SECOND, Clock
 from agent.errors import Unavailable
+from agent.failpoints import ARMED, reach
 from agent.host import Identity, is_alive, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.store.values import Burial, Death, WorkerRow
@@ -80,6 +81,8 @@ def _end(left: Iterable[WorkerRow]) -> int:
 
 
 def _bury(store: SqliteStore, clock: Clock, worker: int) -> Burial:
+    if ARMED:
+        reach("during_recovery")
     outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker)
     return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, clock.now())
 

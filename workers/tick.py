@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
+from agent.failpoints import ARMED, reach
 from agent.store.custody import Custody
 from agent.store.values import CaughtUp, Return
 from agent.task import Outcome, Start
@@ -54,6 +55,8 @@ def look(workers: Iterable[WorkerProcess], now_ns: int) -> Findings:
 
 def catch_up(custody: Custody, found: Findings, workers: dict[int, WorkerProcess]) -> CaughtUp:
     """Write what was found."""
+    if ARMED:
+        reach("before_record")
     done = custody.catch_up(found.outcomes, found.starts, found.returns)
     for start in found.starts:
         workers[start.worker].written = (start.task, start.claims)

@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
-from agent import handlers
+from agent import failpoints, handlers
+from agent.clock import wall_ns
 from agent.errors import StoreError, TryLater
+from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
@@ -54,7 +56,6 @@ COULD_NOT_START = 70  # EX_SOFTWARE of sysexits.h
 
 _encode = msgspec.json.encode
 _monotonic = time.monotonic_ns
-_wall = time.time_ns
 
 
 def main(boot: dict[str, Any], registry: Registry, control: socket.socket) -> int:
@@ -98,6 +99,7 @@ class Worker:
 
     def boot(self) -> None:
         """Get ready: the slot, the types, the user's own start hooks."""
+        failpoints.play("worker")
         self._slot.words[PID] = os.getpid()
         busy.publish(self._slot.words, BUSY)
         output.capture(lambda: self._slot.words[TASK])
@@ -111,6 +113,8 @@ class Worker:
             self._end_a_copy()
         self._follow(self._target)
         gc.freeze()
+        if ARMED:
+            reach("at_birth")
         self._channel.send({"op": "ready"})
 
     def run(self) -> None:
@@ -160,12 +164,16 @@ class Worker:
         id_, claims, attempt, _, _, _, timeout_us, _ = task
         timeout_ns = timeout_us * 1000 if timeout_us else self._timeouts_ns[handler.type]
         deadline = now + timeout_ns if timeout_ns else 0
-        begins = self._slot.begin(position, id_, claims, attempt + 1, now, _wall() // 1000, deadline)
+        begins = self._slot.begin(position, id_, claims, attempt + 1, now, wall_ns() // 1000, deadline)
         self._running = (handler.type, task) if begins else None
+        if ARMED and begins:
+            reach("before_start")
         return begins
 
     def _judge(self, handler: Registered, task: Claimed, result: bytes | Failure, ran_ns: int) -> Outcome:
         """What came of a task whose handler has ended."""
+        if ARMED:
+            reach("after_handler")
         settings = self._target.settings
         started_at = self._slot.words[STARTED_AT]
         ended_at = started_at + ran_ns // 1000
@@ -225,7 +233,11 @@ class Worker:
         """One exchange. Who freezes us waits for its end, and finds an open chunk, of which all can be taken back."""
         busy.add(1)
         try:
+            if ARMED:
+                reach("before_claim")
             chunk = self._claims.exchange(kind, self._outcomes, self._unbegun_after, admission)
+            if ARMED:
+                reach("after_claim")
             if chunk.tasks:
                 self._chunks += 1
                 self._slot.open_chunk(self._chunks, len(chunk.tasks))

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent import failpoints
 from agent.config.file import Document, Mistake, Place
 from agent.config.values import shown
 from agent.errors import ConfigError
 
 PREFIX = "SANAAGENT_"
 _NOT_SETTINGS = ("SANAAGENT_CONFIG",)
-_OTHER_PREFIXES = ("SANAAGENT_FAILPOINT",)  # switches of the fault tests, read where they act
+_OTHER_PREFIXES = ("SANAAGENT_FAILPOINT",)  # switches of the fault tests
 
 
 class Source(NamedTuple):
@@ -81,6 +82,10 @@ def from_environment(environ: Mapping[str, str], known: Collection[str], mistake
             given[keys[name]] = value
         elif name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(_OTHER_PREFIXES):
             mistakes.append(Mistake(Place(1, 0, 0, name), f"unknown variable{_meant(name, (*keys, *_NOT_SETTINGS))}"))
+    try:
+        failpoints.faults()
+    except ConfigError as error:
+        mistakes.append(Mistake(Place(1, 0, 0, failpoints.VARIABLE), str(error)))
     return Source(given, lambda key: Place(1, 0, 0, variable(key)), Path(), is_text=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.clock import SECOND, Clock
 from agent.errors import AgentError
+from agent.failpoints import ARMED, reach
 from agent.store import SqliteStore
 
 PAGE_BYTES = 4096
@@ -82,6 +83,8 @@ class Chores(threading.Thread):
         frames, copied = self._store.upkeep.log_frames()
         if (frames - copied) * PAGE_BYTES >= CHECKPOINT_AT_BYTES:
             self._store.upkeep.checkpoint(finish=False)
+            if ARMED:
+                reach("during_checkpoint")
             self._store.upkeep.checkpoint(finish=True)
 
     def _prune(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import apsw
 
 from agent.errors import AgentError, ForeignDatabase, StoreError, StoreLocked
+from agent.failpoints import ARMED, reach
 from agent.store.locks import WriteLock
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
@@ -109,12 +110,18 @@ class Connection:
             cursor = handle.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
+                if ARMED:
+                    reach("in_transaction")
                 yield cursor
+                if ARMED:
+                    reach("before_commit")
                 cursor.execute("COMMIT")
             except BaseException:
                 if handle.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
+            if ARMED:
+                reach("after_commit")
 
     @contextmanager
     def reading(self) -> Iterator[Cursor]:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
+from agent.failpoints import ARMED, reach
 from agent.lifecycle import LAW
 from agent.store.connection import Connection, Cursor
 from agent.store.queries import SQL, load
@@ -42,6 +43,8 @@ def prepare(connection: Connection, may_upgrade: bool) -> None:
         version = _version(cursor)
         for step in steps()[version:]:
             cursor.execute(step)
+            if ARMED:
+                reach("during_migration")
         if version:
             sql = load("oversight")
             cursor.execute(sql.outdate)

@@ -15,7 +15,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 LAYERS = (  # from top to bottom
-    ("benchmarks",),
+    ("benchmarks", "campaign"),
     ("enhanced_automation_agent",),
     ("supervisor",),
     ("workers",),
@@ -26,13 +26,13 @@ LAYERS = (  # from top to bottom
     ("agent.store",),
     ("agent.api", "agent.config", "agent.loader", "agent.new_tasks"),
     ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
-    ("agent.outbox", "agent.task", "agent.duration", "agent.handler_functions"),
+    ("agent.outbox", "agent.task", "agent.duration", "agent.failpoints", "agent.handler_functions"),
     ("agent.errors", "agent.lifecycle", "agent.clock"),
 )
-OURS = ("benchmarks", "enhanced_automation_agent", "supervisor", "workers", "agent")
+OURS = ("benchmarks", "campaign", "enhanced_automation_agent", "supervisor", "workers", "agent")
 
 PLACES = {  # third-party package: where it may be imported
-    "apsw": ("agent.store", "benchmarks"),
+    "apsw": ("agent.store", "benchmarks", "campaign"),
     "click": ("agent.cli",),
     "msgspec": OURS,
     "psutil": ("agent.telemetry.sensors", "workers", "benchmarks"),
