@@ -10,3 +10,7 @@ from __future__ import annotations
 
 class Broken(Exception):
     """A scenario that could not be played: this says nothing about the agent."""
+
+
+class PromiseBroken(Exception):
+    """A promise that broke so that the round cannot go on; its message is the breach."""

@@ -21,7 +21,7 @@ from types import ModuleType
 import campaign
 from agent.duration import parse_duration
 from agent.errors import AgentError
-from campaign import Broken
+from campaign import Broken, PromiseBroken
 from campaign.run import Report, Run, total
 from campaign.words import document, table
 
@@ -62,6 +62,8 @@ def _play(name: str, module: ModuleType, seed: int, arguments: argparse.Namespac
         run = Run(seed + number, _room(arguments.dir, name, seed + number), arguments.short)
         try:
             report: Report = module.run(run)
+        except PromiseBroken as error:
+            report = Report({}, (str(error),))
         except (Broken, AgentError) as error:
             print(f"{name}, seed {run.seed}, could not be played: {error}\nits files: {run.directory}", file=sys.stderr)
             return 2

@@ -24,7 +24,7 @@ from typing import Any, Self
 import apsw
 
 from agent.errors import AgentError
-from campaign import Broken, effects
+from campaign import Broken, PromiseBroken, effects
 from campaign.asked import Asked
 from campaign.checker import Complaints, check
 from campaign.evidence import gather
@@ -145,15 +145,16 @@ class World:
         return [pid for pid, each in self.family().items() if each == role]
 
     def finish(self, patience_s: float = 120.0) -> None:
-        """No more faults: let `resume --drain` run what is left, as often as it takes. Raises Broken when it hangs."""
+        """No more faults: `resume --drain` runs what is left. Raises PromiseBroken when it does not come to its end."""
         self.stop()
         process = self.start("--drain", ready=False)
         try:
             code = process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            raise Broken(f"work did not end within {patience_s:g} s: {self.look()}; {self.errors()}") from None
+            left = {state: n for state, n in self.look().items() if n}
+            raise PromiseBroken(f"liveness: no end of work within {patience_s:g} s: {left}; {self.errors()}") from None
         if code:
-            raise Broken(f"`resume --drain` ended with {code}: {self.errors()}")
+            raise PromiseBroken(f"liveness: `resume --drain` ended with {code}: {self.errors()}")
 
     def stop(self) -> None:
         """SIGTERM to the supervisors that live, and wait for them; children that they left are killed."""

@@ -1,0 +1,21 @@
+"""Random kills, a short round: nothing is lost, nothing runs twice, nobody is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from campaign import kills, stale
+from tests.campaign.scenario import play
+
+
+def test_random_kills_lose_nothing(data_dir: Path) -> None:
+    report = play(kills.run, data_dir)
+
+    assert report.verdict.acknowledged > 100
+    assert report.verdict.lost == 0
+
+
+def test_a_stale_workers_outcome_is_never_accepted(data_dir: Path) -> None:
+    report = play(stale.run, data_dir)
+
+    assert report.faults["stale outcomes"] >= 600
