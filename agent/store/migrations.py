@@ -109,7 +109,22 @@ def _version(cursor: Cursor) -> int:
 
 
 def _back_up(connection: Connection, version: int) -> None:
+    """Copy the database, so that a power loss leaves no upgrade without the copy."""
     copy = connection.path.with_name(f"{connection.path.name}.before-schema-{version + 1}")
     copy.unlink(missing_ok=True)
-    connection.handle.execute("VACUUM INTO ?", (str(copy),))
+    with connection.beside_writers() as handle:
+        handle.execute("VACUUM INTO ?", (str(copy),))
     copy.chmod(0o600)
+    try:
+        for path in (copy, copy.parent):  # SQLite promises neither
+            _sync(path)
+    except OSError as error:
+        raise StoreError(f"cannot keep the backup {copy}: {error.strerror}; check the disk") from error
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import apsw
@@ -14,6 +15,7 @@ from agent.store import migrations, open_store
 from agent.store.connection import Connection
 from agent.store.sqlite import SqliteStore
 from agent.task import NewTask
+from campaign.recorder import Create, Delete, Sync, SyncDirectory, Write, recording
 
 
 @pytest.fixture
@@ -73,6 +75,42 @@ def test_an_older_database_is_upgraded_by_its_supervisor_alone_and_after_a_backu
     assert one(backup, "PRAGMA user_version") == len(steps) - 1
     assert one(backup, "SELECT count(*) FROM task") == 1
     assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_outlives_a_power_loss_before_the_upgrade_does(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.tasks.enqueue([NewTask("demo", "{}")], 1)  # the log has frames: the upgrade goes behind them
+    steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT"]
+    monkeypatch.setattr(migrations, "steps", lambda: steps)
+    with recording(path.parent, seed=1) as recorder:
+        log = recorder.number_of("state.db-wal")
+        open_store(path, supervises=True).close()
+
+    events = recorder.events
+    backup = next(each.file for each in events if isinstance(each, Create) and each.name.endswith(f"-{len(steps)}"))
+    names = max(n for n, each in enumerate(events) if isinstance(each, Create | Delete))
+    data = max(n for n, each in enumerate(events) if isinstance(each, Write) and each.file == backup)
+    upgrade = next(n for n, each in enumerate(events) if isinstance(each, Write) and each.file == log)
+    assert data < upgrade
+    assert Sync(backup) in events[data:upgrade]
+    assert SyncDirectory() in events[names:upgrade]
+
+
+def test_an_upgrade_whose_backup_cannot_be_written_is_refused_in_our_words(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT"]
+    monkeypatch.setattr(migrations, "steps", lambda: steps)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+    try:
+        with pytest.raises(StoreError, match="check the disk"):
+            open_store(path, supervises=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert one(path, "PRAGMA user_version") == len(steps) - 1
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
