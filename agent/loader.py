@@ -22,6 +22,7 @@ from zlib import crc32
 
 from agent.errors import AgentError, HandlersError, UsageError
 from agent.handlers import DECORATED, Registered, Registry, did_you_mean, registered
+from agent.secrecy import without_secrets
 
 T = TypeVar("T")
 
@@ -211,9 +212,9 @@ def _guarded(load: Callable[[], T], source: str) -> T:
 def _told(error: BaseException, source: str) -> str:
     place = _place(error)
     if _asks_for_ours(error):
-        return f"handlers {source}{place}: {error}; {_CURE}"
+        return without_secrets(f"handlers {source}{place}: {error}; {_CURE}")
     if isinstance(error, AgentError):
-        return f"handlers {source}{place}: {error}"
+        return without_secrets(f"handlers {source}{place}: {error}")
     kind = type(error).__name__
     return f"handlers {source} could not be imported: it raised {kind}{place}; mend it there.\n\n{_traceback(error)}"
 
@@ -252,7 +253,7 @@ def _traceback(error: BaseException) -> str:
     for part in _chain(whole):
         part.stack = traceback.StackSummary.from_list([frame for frame in part.stack if _is_users(frame.filename)])
     text = "".join(whole.format()).rstrip().replace("Traceback (most recent call last):", "Your traceback:")
-    return text if len(text) <= LONGEST_TRACEBACK else "…" + text[-LONGEST_TRACEBACK:]
+    return without_secrets(text if len(text) <= LONGEST_TRACEBACK else "…" + text[-LONGEST_TRACEBACK:])
 
 
 def _chain(whole: traceback.TracebackException) -> Iterator[traceback.TracebackException]:

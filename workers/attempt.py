@@ -13,11 +13,13 @@ from agent.handlers import Registered
 from agent.lifecycle import State
 from agent.payload import ResultError, dump_result
 from agent.retry import Failed, decide
+from agent.secrecy import without_secrets
 from agent.task import Claimed, Outcome
 from workers.messages import Settings
 
 LONGEST_ERROR = 500  # characters of the line that stands on the task
 LONGEST_TRACEBACK = 16 * 1024  # characters kept with an attempt
+_MARGIN = 1024  # characters looked at beyond what is kept: the name of a secret may stand there
 
 PAYLOAD: Final = 4  # of a claimed task, which is a plain tuple
 
@@ -101,7 +103,8 @@ def _one_line(error: BaseException) -> str:
         text = f"(its text cannot be had: {type(broken).__name__})"
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
-    return _storable(" ".join(line.split()))[:LONGEST_ERROR]
+    line = " ".join(line[:LONGEST_TRACEBACK].split())
+    return without_secrets(_storable(line[: LONGEST_ERROR + _MARGIN]))[:LONGEST_ERROR]
 
 
 def _traceback(error: BaseException) -> str:
@@ -112,9 +115,10 @@ def _traceback(error: BaseException) -> str:
         lines = [_one_line(error)]
     text = _storable("".join(lines))
     if len(text) <= LONGEST_TRACEBACK:
-        return text
+        return without_secrets(text)
     half = LONGEST_TRACEBACK // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    head, tail = without_secrets(text[: half + _MARGIN])[:half], without_secrets(text[-half - _MARGIN :])[-half:]
+    return f"{head}\n… {len(text) - 2 * half} characters left out …\n{tail}"
 
 
 def _storable(text: str) -> str:

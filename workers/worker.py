@@ -11,6 +11,7 @@ import gc
 import os
 import random
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from agent.clock import wall_ns
 from agent.errors import StoreError, TryLater
 from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
+from agent.secrecy import without_secrets
 from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
 from agent.store.values import Admission, Chunk
@@ -64,7 +66,7 @@ def main(boot: dict[str, Any], registry: Registry, control: socket.socket) -> in
         worker = Worker(msgspec.convert(boot, Boot), registry, Channel(control))
         worker.boot()
     except Exception:
-        traceback.print_exc()
+        print(without_secrets(traceback.format_exc()), end="", file=sys.stderr)
         return COULD_NOT_START
     try:
         worker.run()

@@ -128,7 +128,7 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whom the governor tells when a human should look."""
 
     enabled: Annotated[bool, Switch()] = False
-    webhook_url: Line = ""
+    webhook_url: Annotated[str, Text(secret=True)] = ""
     webhook_secret: Annotated[str, Text(secret=True)] = ""
     email_to: Line = ""
     email_from: Line = "sanaagent@localhost"

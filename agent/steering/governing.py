@@ -20,6 +20,7 @@ from agent.store.oversight import Oversight
 from agent.store.values import Note
 from agent.telemetry.logs import log
 from agent.telemetry.metrics import MetricsFile, Sample
+from agent.telemetry.redaction import plain
 from agent.telemetry.sensors import Reading, Sensing
 
 
@@ -112,7 +113,9 @@ def _sample(now: int, reading: Reading, pool: PoolView, attempts: Attempts, limi
 
 
 def _payload(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {**facts, "host": socket.gethostname(), "pid": os.getpid(), "version": agent_version()}
+    """What leaves this host, so without secrets, whatever the facts were made from."""
+    shown: dict[str, Any] = plain(facts)
+    return {**shown, "host": socket.gethostname(), "pid": os.getpid(), "version": agent_version()}
 
 
 def agent_version() -> str:

@@ -7,20 +7,17 @@ one careless field cannot fill the disk.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import msgspec
 
+from agent.secrecy import HIDDEN, is_secret, without_secrets
+
 TEXT_MAX = 16_384
 ITEMS_MAX = 1_000
 DEPTH_MAX = 8
-HIDDEN = "***"
-
-_SECRET_KEY = re.compile(r"pass(word|wd|phrase)|secret|token|api_?key|authorization|cookie|credential", re.IGNORECASE)
-_URL_USER = re.compile(r"(?<=://)[^/\s@]+@")  # https://user:password@host
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -29,11 +26,6 @@ def plain(value: Any, depth: int = 0) -> Any:
         return _plain(value, depth)
     except Exception as error:  # a foreign __repr__ or __iter__ may raise whatever it likes
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
-
-
-def is_secret(key: str) -> bool:
-    """Whether what stands under `key` must not be seen: password, secret, token, api_key, authorization, cookie …"""
-    return _SECRET_KEY.search(key.replace("-", "_").replace(" ", "_")) is not None
 
 
 def _plain(value: Any, depth: int) -> Any:
@@ -79,9 +71,7 @@ def _cut(items: list[Any], total: int) -> Iterable[Any]:
 
 
 def _text(text: str) -> str:
-    """Encodable, bounded, without the user and password of a URL."""
+    """Encodable, bounded, without what looks like a secret."""
     if len(text) > TEXT_MAX:
         text = f"{text[:TEXT_MAX]}… {len(text) - TEXT_MAX} more characters"
-    if "://" in text:
-        text = _URL_USER.sub(f"{HIDDEN}@", text)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return without_secrets(text).encode("utf-8", "backslashreplace").decode()
