@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from agent.config.values import MASK, shown
+from agent.config.values import address_shown, shown
 
 Broken = tuple[tuple[str, ...], str]
 
@@ -50,23 +50,19 @@ def _dead_band_mistakes(values: Mapping[str, Any], given: Collection[str]) -> It
 
 def _escalation_mistakes(values: Mapping[str, Any]) -> Iterator[Broken]:
     webhook, smtp = values["escalation.webhook_url"], values["escalation.smtp_url"]
+    wanted = "an address such as smtp://host:25, smtps:// or smtp+starttls://"
     if webhook and not is_address(webhook, ("http", "https")):
-        yield from _wrong("webhook_url", "an address such as https://host/path", _masked(webhook))
+        yield from _wrong("webhook_url", "an address such as https://host/path", address_shown(webhook))
     if values["escalation.email_to"] and not is_address(smtp, ("smtp", "smtps", "smtp+starttls")):
-        yield from _wrong("smtp_url", "an address such as smtp://host:25, smtps:// or smtp+starttls://", _masked(smtp))
+        yield from _wrong("smtp_url", wanted, address_shown(smtp))
     for name in ("email_to", "email_from"):
         address = values[f"escalation.{name}"]
         if "@" not in address and values["escalation.email_to"]:
-            yield from _wrong(name, "an e-mail address such as ops@example.org", shown(address))
+            yield from _wrong(name, "an e-mail address such as ops@example.org", address)
 
 
 def _wrong(name: str, wanted: str, instead: str) -> Iterator[Broken]:
-    yield (f"escalation.{name}", "escalation.enabled"), f"escalation.{name} must be {wanted}, not {instead}"
-
-
-def _masked(address: str) -> str:
-    """The address as a message may show it: an @ means that there is a password before it."""
-    return shown(f"{MASK}@{address.rpartition('@')[2]}" if "@" in address else address)
+    yield (f"escalation.{name}", "escalation.enabled"), f"escalation.{name} must be {wanted}, not {shown(instead)}"
 
 
 def is_address(url: str, schemes: Collection[str]) -> bool:

@@ -5,6 +5,7 @@ The nodes that PyYAML makes on the way carry their positions; they are kept, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from yaml.nodes import Node
 
 LARGEST_FILE = 1 << 20
+_NAMED = re.compile(r"(alias|anchor|handle|tag) '[^']*'")  # to YAML, a secret that begins with *, & or !
 _CROWDED = 1000  # libyaml's composer recurses without a limit and takes the process with it; PyYAML's own raises
 
 
@@ -128,7 +130,7 @@ def _parse(label: str, text: str) -> Document:
 
 def _malformed(label: str, error: Any) -> MalformedFile:
     mark = error.problem_mark or error.context_mark
-    what = ", ".join(part for part in (error.context, error.problem) if part)
+    what = ", ".join(_NAMED.sub(r"\1", part) for part in (error.context, error.problem) if part)
     where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return MalformedFile(label, f"this is no valid YAML ({what}): check quotes, colons and indentation", *where)
 

@@ -7,7 +7,6 @@ Each field below is declared once: its type, how it is read (a reader of `config
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,6 @@ from agent.config.checks import review_warnings, rule_mistakes
 from agent.config.file import Document, MalformedFile, Mistake, Place, read_document
 from agent.config.sources import Source, from_environment, from_file, from_overrides, rooted
 from agent.config.values import (
-    MASK,
     Choice,
     Handlers,
     Number,
@@ -30,10 +28,12 @@ from agent.config.values import (
     Switch,
     Text,
     Whole,
+    address_shown,
     parse_size,
 )
 from agent.duration import parse_duration
 from agent.errors import ConfigError
+from agent.secrecy import HIDDEN
 
 __all__ = [
     "Bulk", "Config", "ErrorBurst", "Escalation", "Governance", "Loaded", "Persistence", "Telemetry",
@@ -289,12 +289,7 @@ def dump(config: Config) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(config)
     escalation = plain["escalation"]
     if escalation["webhook_secret"]:
-        escalation["webhook_secret"] = MASK
-    escalation["webhook_url"] = _without_userinfo(escalation["webhook_url"], MASK)
-    escalation["smtp_url"] = _without_userinfo(escalation["smtp_url"], MASK)
+        escalation["webhook_secret"] = HIDDEN
+    for name in ("webhook_url", "smtp_url"):
+        escalation[name] = address_shown(escalation[name])
     return plain
-
-
-def _without_userinfo(url: str, instead: str) -> str:
-    """The address with `instead` before its last @: rather too much hidden than a password with a slash shown."""
-    return re.sub(r"^([^:/@]*://)?.*@", lambda match: f"{match[1] or ''}{instead}@", url, flags=re.DOTALL)

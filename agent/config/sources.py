@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from agent import failpoints
 from agent.config.file import Document, Mistake, Place
-from agent.config.values import shown
+from agent.config.values import kind_of
 from agent.errors import ConfigError
 
 PREFIX = "SANAAGENT_"
@@ -50,7 +50,7 @@ def from_file(document: Document, file: Path, known: Collection[str], mistakes: 
     mistakes.extend(document.mistakes)
     tree = document.tree
     if not isinstance(tree, dict):
-        mistakes.append(Mistake(document.place(()), f"must hold sections such as bulk:, not {shown(tree)}"))
+        mistakes.append(Mistake(document.place(()), f"must hold sections such as bulk:, not {kind_of(tree)}"))
         tree = {}
     given = dict(_leaves(document, tree, (), known, mistakes))
     return Source(given, lambda key: document.place(key.split(".")), file.parent, is_text=False)
@@ -70,7 +70,7 @@ def _leaves(
         elif isinstance(value, dict):
             yield from _leaves(document, value, keys, known, mistakes)
         elif value is not None:
-            mistakes.append(Mistake(document.place(keys), f"{key} must be a section of settings, not {shown(value)}"))
+            mistakes.append(Mistake(document.place(keys), f"{key} must be a section of settings, not {kind_of(value)}"))
 
 
 def from_environment(environ: Mapping[str, str], known: Collection[str], mistakes: list[Mistake]) -> Source:

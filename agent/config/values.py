@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.duration import LONGEST_S, parse_duration
-
-MASK = "***"
+from agent.secrecy import HIDDEN
 
 _A_DURATION = "a duration such as 30, 500ms, 30s, 10m, 2h or 7d (ten years at most)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -46,6 +45,19 @@ def shown(raw: object) -> str:
         case list() | tuple() | set():
             return "a list"
     return f"a {type(raw).__name__}"
+
+
+def kind_of(raw: object) -> str:
+    """A raw value that is shown only if it is no text: one in a wrong place may be a secret."""
+    return "a text" if isinstance(raw, str) else shown(raw)
+
+
+def address_shown(url: str) -> str:
+    """An address without what may be secret in it: user and password, path and query. Rather too much is hidden."""
+    without_login = re.sub(r"^([^:/@]*://)?.*@", lambda match: f"{match[1] or ''}{HIDDEN}@", url, flags=re.DOTALL)
+    place = re.match(r"(?:[^:/?#]*:)?/{0,2}[^/?#]*[/?#]?", without_login)
+    end = place.end() if place else 0
+    return without_login[:end] + (HIDDEN if without_login[end:] else "")
 
 
 def _short_digits(number: int) -> str:
@@ -188,7 +200,7 @@ class Text(Reader, frozen=True):
     def read(self, raw: Any, is_text: bool) -> str:
         value = "" if raw is None else raw
         if not isinstance(value, str):
-            raise ValueError(f"must be a text (quote it), not {MASK if self.secret else shown(raw)}")
+            raise ValueError(f"must be a text (quote it), not {HIDDEN if self.secret else shown(raw)}")
         if not value.strip() and not self.may_be_empty:
             raise ValueError("must not be empty")
         if any(character in value for character in "\0\r\n"):

@@ -87,7 +87,7 @@ def test_all_mistakes_of_all_sources_are_told_at_once_in_their_order() -> None:
         ("handlers: [a.py, 5]", "1:11: handlers must name a module or a .py file in each entry, but entry 2 is 5"),
         ("bulk: 8", "1:7: bulk must be a section of settings, not 8"),
         ("[bulk]", "1:1: must hold sections such as bulk:, not a list"),
-        ("bulk", "1:1: must hold sections such as bulk:, not 'bulk'"),
+        ("bulk", "1:1: must hold sections such as bulk:, not a text"),
     ],
 )
 def test_a_value_that_cannot_be_is_reported_with_its_place(text: str, expected: str) -> None:
@@ -238,6 +238,26 @@ def test_no_message_shows_a_secret() -> None:
 
     assert len(found) == 3
     assert "8675309" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "escalation: {enabled: true, webhook_url: 'htps://hooks.test/services/8675309'}",
+        "escalation: {enabled: true, webhook_url: 'hooks.test/8675309'}",
+        "escalation: {enabled: true, webhook_url: 'https:/hooks.test?token=8675309'}",
+        "escalation: {webhook_url: [https://hooks.test/8675309]}",
+        "escalation: {webhook_secret: !8675309 x}",
+        "escalation: {webhook_secret: *8675309 }",
+        "escalation: {webhook_secret: a8675309: b}",
+        'escalation: {webhook_secret: "8675309\\q"}',
+        "escalation: 'webhook_secret=8675309'",
+        "SANAAGENT_ESCALATION_WEBHOOK_SECRET=8675309\n",
+        "[" * 1001 + "*8675309",
+    ],
+)
+def test_a_secret_in_the_wrong_place_or_badly_quoted_is_not_shown(text: str) -> None:
+    assert "8675309" not in "".join(mistakes(text))
 
 
 def test_a_long_value_is_shown_in_short() -> None:

@@ -232,14 +232,17 @@ def test_what_only_a_restart_can_change_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://host/hook", "https://host/hook"),
-        ("https://user:secret@host/hook", "https://***@host/hook"),
-        ("https://user:sec/ret@host/hook", "https://***@host/hook"),
+        ("https://host", "https://host"),
+        ("https://host:8443/", "https://host:8443/"),
+        ("https://host/services/secret", "https://host/***"),
+        ("https://host?token=secret", "https://host?***"),
+        ("https://user:secret@host/hook", "https://***@host/***"),
+        ("https://user:sec/ret@host/hook", "https://***@host/***"),
         ("user:secret@host", "***@host"),
-        ("https://user:secret@host/?next=http://other", "https://***@host/?next=http://other"),
+        ("https://user:secret@host/?next=http://other", "https://***@host/***"),
     ],
 )
-def test_a_dump_shows_no_password(url: str, shown: str) -> None:
+def test_a_dump_shows_no_password_and_no_path_that_may_be_one(url: str, shown: str) -> None:
     escalation = Escalation(
         webhook_url=url,
         smtp_url="smtp://me:secret@mail:25",
