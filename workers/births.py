@@ -1,7 +1,7 @@
 """How a worker comes into the world: forked from the fork server, on its own from then on.
 
-Nothing of the fork server stays with it but the modules: not its session, its signals, its descriptors, nor what
-systemd said to the main process. It ends with the fork server, and only ever leaves by os._exit.
+Nothing of the fork server stays with it but the modules: not its session, its signals, its descriptors, nor the
+variables that are meant for the supervisor alone. It ends with the fork server, and only ever leaves by os._exit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
+from agent import secrecy
 from agent.handlers import Registry
 from agent.host import make_oom_victim, move_out_of_the_way, set_parent_death_signal
 from workers.signals import fork_with_signals_blocked, set_dispositions
@@ -26,7 +27,7 @@ WorkerMain = Callable[[dict[str, Any], Registry, socket.socket], int]
 """What runs in a worker: the boot message, the handlers, the control end; returns the exit code."""
 
 IGNORED_BY_WORKERS = (signal.SIGINT, signal.SIGHUP)  # meant for the supervisor; TERM ends a worker as anybody expects
-SYSTEMDS_WORDS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+NOT_FOR_HANDLERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", *secrecy.OURS)
 COULD_NOT_WORK = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -103,8 +104,8 @@ def _live(
     let_go()
     _set_standard_descriptors(birth.output)
     make_oom_victim()
-    for word in SYSTEMDS_WORDS:
-        os.environ.pop(word, None)
+    for name in NOT_FOR_HANDLERS:
+        os.environ.pop(name, None)
     setproctitle("sanaagent: worker")
     # os.fork has seeded `random` anew, so that workers do not draw the same numbers.
     return worker_main(birth.boot, registry, socket.socket(fileno=move_out_of_the_way(birth.control)))

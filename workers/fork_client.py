@@ -14,14 +14,17 @@ from typing import Any
 
 from agent.errors import HandlersError, Unavailable
 from agent.handlers import Registry
-from workers.births import WorkerMain, flush_streams, leave_by
+from workers.births import NOT_FOR_HANDLERS, WorkerMain, flush_streams, leave_by
 from workers.channel import Channel
 from workers.fork_server import serve
 from workers.signals import fork_with_signals_blocked
 
 ROOT = Path(__file__).resolve().parent.parent
-# Our root comes first, so that `workers` is ours even where the user has a module of that name.
-FRESH_INTERPRETER = "import sys; sys.path.insert(0, sys.argv.pop()); from workers.fork_server import main; main()"
+# Our root comes first and the working directory, which `-c` puts there, not at all: `workers` is ours and `socket` is
+# Python's, even where the user has modules of those names. The loader adds the directory, if it may be trusted.
+FRESH_INTERPRETER = (
+    "import sys; sys.path[:] = [sys.argv.pop(), *filter(None, sys.path)]; from workers.fork_server import main; main()"
+)
 
 
 DIES_WITHIN = 5.0  # seconds after SIGKILL, unless the kernel cannot let go of it
@@ -53,6 +56,7 @@ class ForkServer:
                 [sys.executable, "-c", FRESH_INTERPRETER, str(theirs.fileno()), str(os.getpid()), str(ROOT)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
+                env={name: value for name, value in os.environ.items() if name not in NOT_FOR_HANDLERS},
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )

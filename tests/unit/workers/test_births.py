@@ -88,14 +88,20 @@ def test_a_worker_reads_nothing_and_both_outputs_are_the_pipe(start: Callable[..
     assert sorted(start(main).fork().read().split()) == ["b''", "err", "out"]
 
 
-def test_a_worker_does_not_see_what_systemd_said_to_the_main_process(
+SUPERVISORS = (
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "SANAAGENT_ESCALATION_WEBHOOK_SECRET",
+    "SANAAGENT_ESCALATION_SMTP_URL",
+)  # fmt: skip
+
+
+def test_a_worker_does_not_see_what_systemd_said_to_the_main_process_nor_its_secrets(
     start: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def main(*_: object) -> int:
-        print(sorted({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "KEPT"} & set(os.environ)))
+        print(sorted({*SUPERVISORS, "KEPT"} & set(os.environ)))
         return 0
 
-    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "KEPT"):
+    for name in (*SUPERVISORS, "KEPT"):
         monkeypatch.setenv(name, "1")
     assert start(main).fork().read() == "['KEPT']\n"
 

@@ -15,6 +15,7 @@ from agent import host
 from tests.support.fork_servers import FRESH_MAIN, Harness
 from tests.support.processes import CHECKOUT
 from tests.support.waiting import until
+from workers.births import NOT_FOR_HANDLERS
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
 
@@ -40,6 +41,28 @@ def test_no_room_for_another_process_is_reported_and_survived(
 
 
 # The fresh form
+
+
+@pytest.mark.parametrize("name", ["socket", "traceback", "select", "workers"])
+def test_no_file_of_the_working_directory_takes_the_place_of_a_module_before_the_handlers_are_loaded(
+    start_fresh: Callable[[], Harness], data_dir: Path, name: str
+) -> None:
+    (data_dir / f"{name}.py").write_text("open('planted', 'w').close()\n")
+    assert start_fresh().report("types")["types"] == {}
+    assert not (data_dir / "planted").exists()
+
+
+def test_handlers_do_not_see_the_supervisors_variables_even_while_they_are_imported(
+    start_fresh: Callable[[], Harness], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "handlers.py").write_text(
+        "import os\nfrom agent.handlers import handler\n"
+        f"for name in {(*NOT_FOR_HANDLERS, 'KEPT')} :\n"
+        "    if name in os.environ: handler(name)(lambda payload: {})\n"
+    )
+    for name in (*NOT_FOR_HANDLERS, "KEPT"):
+        monkeypatch.setenv(name, "1")
+    assert list(start_fresh().report("types")["types"]) == ["KEPT"]
 
 
 def test_a_fresh_one_loads_the_handlers_and_forks_workers_that_have_them(
