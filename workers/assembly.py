@@ -12,6 +12,7 @@ from agent.clock import Clock
 from agent.config import Config, Loaded, dump, reloadable_changes
 from agent.doorbell import Doorbell
 from agent.errors import AgentError, ConfigError
+from agent.escalation.channel import Channel
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
 from agent.steering.configured import channels, governor_settings, retention
@@ -147,6 +148,7 @@ def reload(parts: Parts, load: Callable[[], Loaded]) -> bool:
     """Take over the changed configuration, whole or not at all; whether it was taken."""
     try:
         loaded = load()
+        ways = channels(loaded.config, parts.clock)
     except AgentError as error:
         log("config.refused", error=str(error))
         return False
@@ -154,15 +156,14 @@ def reload(parts: Parts, load: Callable[[], Loaded]) -> bool:
     if refused:
         log("config.refused", error=f"only a restart can change {', '.join(refused)}", keys=list(refused))
         return False
-    _reconfigure(parts, loaded.config)
+    _reconfigure(parts, loaded.config, ways)
     log("config.reloaded", changed=list(changed))
     return True
 
 
-def _reconfigure(parts: Parts, config: Config) -> None:
+def _reconfigure(parts: Parts, config: Config, ways: Mapping[str, Channel]) -> None:
     """Take over a configuration whose changed keys can all be changed while running."""
     parts.config = config
-    ways = channels(config, parts.clock)
     parts.governing.settings = governor_settings(config, parts.standing.now.max)
     parts.governing.channels = tuple(ways)
     parts.undertaker.settings = worker_settings(config)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.integration.world import MakeWorld, kill
 from tests.support.waiting import until
 
@@ -57,6 +59,29 @@ def test_a_broken_file_is_refused_and_the_agent_goes_on(make_world: MakeWorld) -
     kill(agent.pid, signal.SIGHUP)
 
     assert "config.yml:2:3" in world.event("config.refused")["error"]
+    world.reach(world.enqueue("mark"), "succeeded")
+    assert len(world.workers()) == 1
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "escalation",
+    [
+        {"webhook_url": "http://127.0.0.1:9/", "webhook_secret": "whsec_???"},
+        {"email_to": "ops@, @", "smtp_url": "smtp://127.0.0.1:9"},
+    ],
+    ids=["secret", "address"],
+)
+def test_a_way_to_tell_a_human_that_cannot_be_is_refused_and_the_agent_goes_on(
+    make_world: MakeWorld, escalation: dict[str, str]
+) -> None:
+    world = make_world(bulk__max_concurrent=1)
+    agent = world.start()
+    world.configure(bulk__max_concurrent=2, escalation={"enabled": True, **escalation})
+
+    kill(agent.pid, signal.SIGHUP)
+
+    assert "escalation." in world.event("config.refused")["error"]
     world.reach(world.enqueue("mark"), "succeeded")
     assert len(world.workers()) == 1
     assert agent.stop() == 0
