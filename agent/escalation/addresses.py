@@ -11,10 +11,19 @@ import socket
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-METADATA = frozenset(
-    ipaddress.ip_address(text)
-    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192")  # AWS, GCP, Alibaba, Oracle
+METADATA = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "fd00:ec2::/32",  # AWS: metadata, credentials of containers
+        "fd20:ce::254",  # GCP
+        "168.63.129.16",  # Azure: certificates and settings of the machine
+        "100.100.100.200",  # Alibaba
+        "192.0.0.192",  # Oracle
+        "fd00:42::42",  # Scaleway
+    )
 )
+"""What lies outside of the link-local ranges."""
+
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -35,7 +44,7 @@ def resolve(host: str, port: int) -> list[str]:
 def is_refused(text: str) -> bool:
     """Whether `text` is link-local, multicast or a metadata service, also when wrapped in an IPv6 address."""
     address = _unwrapped(ipaddress.ip_address(text.partition("%")[0]))
-    return address.is_link_local or address.is_multicast or address in METADATA
+    return address.is_link_local or address.is_multicast or any(address in network for network in METADATA)
 
 
 def _unwrapped(address: Address) -> Address:

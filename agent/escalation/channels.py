@@ -33,7 +33,7 @@ from agent.escalation.letter import compose
 from agent.outbox import Delivery
 
 BODY_MAX = 65_536
-"""Bytes of an answer that are read; what a server says after them is not waited for."""
+"""Bytes of a refusal that are read, never unpacked; what a server says after them is not waited for."""
 
 _REDIRECTED = "; redirects are not followed: set escalation.webhook_url to where it leads"
 _QUOTED = 200  # characters of a refusal's body in the error
@@ -62,7 +62,7 @@ class Webhook:
             status, reason, text, retry_after = within(self._timeout, lambda deadline: self._post(delivery, deadline))
         except (OSError, ValueError, RuntimeError, HTTPError, http.client.HTTPException) as error:
             raise ChannelError(f"the webhook {self._shown} cannot be reached: {_reason(error)}") from error
-        if 200 <= status < 300:
+        if _is_accepted(status):
             return f"{status} {reason}".strip()
         hint = _REDIRECTED if 300 <= status < 400 else ""
         raise ChannelError(f"the webhook {self._shown} answered {status} {reason}: {text!r}{hint}", retry_after)
@@ -80,7 +80,7 @@ class Webhook:
             "webhook-timestamp": stamp,
         }
         if self._url.auth:
-            headers |= urllib3.make_headers(basic_auth=unquote(self._url.auth))
+            headers["Authorization"] = "Basic " + base64.b64encode(unquote(self._url.auth).encode()).decode()
         if self._keys:
             signed = f"{name}.{stamp}.{delivery.payload}".encode()
             headers["webhook-signature"] = " ".join(_signature(key, signed) for key in self._keys)
@@ -99,8 +99,9 @@ class Webhook:
             )
             with closing(connection.getresponse()) as response:
                 retry_after = response.headers.get("Retry-After", "")
-                seconds = float(retry_after) if re.fullmatch(r"\d{1,9}", retry_after) else None
-                return response.status, _one_line(response.reason or ""), _beginning(response), seconds
+                seconds = float(retry_after) if re.fullmatch(r"\d{1,9}", retry_after, re.ASCII) else None
+                text = "" if _is_accepted(response.status) else _beginning(response)
+                return response.status, _one_line(response.reason or ""), text, seconds
 
     def _connect(self, deadline: Deadline) -> HTTPConnection:
         """To the first address that answers, of those that were checked: the name is not looked up again."""
@@ -201,20 +202,27 @@ def _key(secret: str) -> bytes:
     if not secret.startswith("whsec_"):
         return secret.encode()
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error as error:
         raise ConfigError("escalation.webhook_secret begins with whsec_, but no base64 follows") from error
+    if not key:  # anybody could sign with it
+        raise ConfigError("escalation.webhook_secret ends after whsec_: the key, in base64, is missing")
+    return key
 
 
 def _signature(key: bytes, signed: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
+def _is_accepted(status: int) -> bool:
+    return 200 <= status < 300
+
+
 def _beginning(response: BaseHTTPResponse) -> str:
-    """How the body begins. The status is what counts: a body that breaks off or never ends changes nothing."""
+    """How the body of a refusal begins. The status is what counts: a body that breaks off or lies changes nothing."""
     try:
         body = response.read(BODY_MAX)
-    except (OSError, HTTPError, http.client.HTTPException):
+    except (OSError, ValueError, HTTPError, http.client.HTTPException):
         return ""
     return _one_line(body[:_QUOTED].decode("utf-8", "replace"))
 

@@ -19,6 +19,9 @@ from agent.escalation.addresses import is_refused, resolve
         "fe80::1%eth0",
         "febf::1",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd00:42::42",
+        "168.63.129.16",
         "ff02::1",
         "::ffff:169.254.169.254",
         "::169.254.169.254",
@@ -30,7 +33,9 @@ def test_where_metadata_may_answer_nothing_is_sent(address: str) -> None:
     assert is_refused(address)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "fd12::1", "8.8.8.8", "2606::1"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "fd12::1", "fd00:ec3::1", "8.8.8.8", "2606::1"]
+)
 def test_loopback_private_and_public_addresses_are_allowed(address: str) -> None:
     assert not is_refused(address)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from agent.clock import Clock
 from agent.errors import ConfigError
@@ -207,7 +208,10 @@ def test_nobody_listening_is_an_error(closed_port: int, delivery: Delivery) -> N
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fe80::1]", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]"]
 )
-def test_metadata_and_link_local_addresses_are_refused(host: str, delivery: Delivery) -> None:
+def test_metadata_and_link_local_addresses_are_refused(
+    host: str, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HTTPConnection, "connect", lambda _: pytest.fail("it connects to where nothing must be sent"))
     with pytest.raises(ChannelError, match="a link-local or metadata address"):
         Webhook(f"http://{host}/latest").deliver(delivery)
 
@@ -220,9 +224,10 @@ def test_a_url_that_is_none_is_a_mistake_of_the_configuration(url: str) -> None:
         Webhook(url)
 
 
-def test_a_secret_that_is_no_base64_is_a_mistake_of_the_configuration() -> None:
+@pytest.mark.parametrize("secret", ["whsec_???", "whsec_", "whsec_Zm9v whsec_"])
+def test_a_secret_that_is_no_key_is_a_mistake_of_the_configuration(secret: str) -> None:
     with pytest.raises(ConfigError, match=r"escalation\.webhook_secret"):
-        Webhook("http://localhost/", "whsec_???")
+        Webhook("http://localhost/", secret)
 
 
 def test_https_is_verified_against_the_name_though_the_address_is_connected_to(
