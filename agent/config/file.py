@@ -6,15 +6,19 @@ The nodes that PyYAML makes on the way carry their positions; they are kept, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent.config.values import shown
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
 LARGEST_FILE = 1 << 20
 _NAMED = re.compile(r"(alias|anchor|handle|tag) '[^']*'")  # to YAML, a secret that begins with *, & or !
+MOST_MERGED = 10_000  # keys: mappings that merge one another multiply
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 _CROWDED = 1000  # libyaml's composer recurses without a limit and takes the process with it; PyYAML's own raises
 
 
@@ -113,7 +117,9 @@ def _parse(label: str, text: str) -> Document:
     try:
         loader = _loader_for(text)
         root = loader.get_single_node()
-        duplicates = list(_duplicates(root, (), set())) if root else []
+        walk = _Walk()
+        if root:
+            walk.visit(root)
         document = Document(label, root, loader.construct_document(root) if root else None)
     except yaml.reader.ReaderError as error:
         odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
@@ -123,7 +129,7 @@ def _parse(label: str, text: str) -> Document:
         raise _malformed(label, error) from error
     except RecursionError as error:
         raise MalformedFile(label, "is nested too deeply: settings have three levels at most") from error
-    for duplicate in duplicates:
+    for duplicate in walk.duplicates:
         document.add_duplicate(*duplicate)
     return document
 
@@ -149,30 +155,56 @@ def _loader_for(text: str) -> Any:
                 return super().construct_object(node, deep=deep)
             except ValueError as error:
                 raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+            except (LookupError, AttributeError) as error:  # what PyYAML makes of `!!int ""` or `!!bool maybe`
+                problem = f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
     return Loader(text)
 
 
-def _duplicates(node: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], Node, Node]]:
-    """Every key that stands twice in its mapping, with both its nodes; makes all keys texts on the way."""
-    if id(node) in seen or node.id == "scalar":
-        return
-    seen.add(id(node))
-    if node.id == "sequence":
-        for item in node.value:
-            yield from _duplicates(item, path, seen)
-        return
-    yield from _duplicates_of(node, path, seen)
+class _Walk:
+    """One look at every node: keys become texts, those that stand twice are noted, what merges bring in is counted."""
 
+    def __init__(self) -> None:
+        self.duplicates: list[tuple[tuple[str, ...], Node, Node]] = []  # with both their nodes
+        self._keys: dict[int, int] = {}  # node → how many it comes to once its merges are done
+        self._merged = 0
 
-def _duplicates_of(node: Any, path: tuple[str, ...], seen: set[int]) -> Iterator[Any]:
-    first: dict[str, Node] = {}
-    for key, value in node.value:
-        if key.id != "scalar":
-            continue
-        if key.tag != "tag:yaml.org,2002:merge":
-            key.tag = "tag:yaml.org,2002:str"  # else `on:` would be the key True
-        if key.value in first:
-            yield (*path, key.value), key, first[key.value]
-        first.setdefault(key.value, key)
-        yield from _duplicates(value, (*path, key.value), seen)
+    def visit(self, node: Any, path: tuple[str, ...] = ()) -> int:
+        """Look at a node and all below it; how many keys it comes to. Raises yaml's ConstructorError."""
+        if node.id == "scalar":
+            return 0
+        if id(node) not in self._keys:
+            self._keys[id(node)] = 0  # it may hold itself
+            is_mapping = node.id == "mapping"
+            self._keys[id(node)] = (self._mapping if is_mapping else self._sequence)(node, path)
+        return self._keys[id(node)]
+
+    def _sequence(self, node: Any, path: tuple[str, ...]) -> int:
+        return sum(self.visit(item, path) for item in node.value)
+
+    def _mapping(self, node: Any, path: tuple[str, ...]) -> int:
+        first: dict[str, Node] = {}
+        keys = 0
+        for key, value in node.value:
+            inner = (*path, key.value) if key.id == "scalar" else path
+            below = self.visit(key, path) + self.visit(value, inner)
+            if key.tag == _MERGE:
+                keys += below
+                self._check_merged(key, below)
+                continue
+            keys += 1
+            if key.id == "scalar":
+                key.tag = _TEXT  # else `on:` would be the key True
+                if key.value in first:
+                    self.duplicates.append((inner, key, first[key.value]))
+                first.setdefault(key.value, key)
+        return keys
+
+    def _check_merged(self, key: Node, brought: int) -> None:
+        self._merged += brought
+        if self._merged > MOST_MERGED:
+            import yaml
+
+            problem = f"merges bring in more than {MOST_MERGED} keys"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)

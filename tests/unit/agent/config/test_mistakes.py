@@ -123,6 +123,9 @@ def test_a_key_that_stands_twice_is_reported(text: str, expected: str) -> None:
     assert mistakes(text) == [f"config.yml:{expected}"]
 
 
+MERGE_BOMB = "a0: &a0 {x: 1}\n" + "\n".join(f"a{n}: &a{n} {{<<: [{f'*a{n - 1},' * 9}]}}" for n in range(1, 30))
+
+
 @pytest.mark.parametrize(
     ("text", "place", "reason"),
     [
@@ -138,6 +141,11 @@ def test_a_key_that_stands_twice_is_reported(text: str, expected: str) -> None:
         (b"a: 1\nbulk: \xff", "2:7", "not UTF-8"),
         ("[" * 50_000, "1:", "nested too deeply"),
         ("- " * 50_000, "1:", "nested too deeply"),
+        ("bulk: {max_concurrent: !!int ''}", "1:24", "'' is no int"),
+        ("a: 1\nb: !!float ''", "2:4", "'' is no float"),
+        ("escalation: {enabled: !!bool maybe}", "1:23", "'maybe' is no bool"),
+        ("a: !!timestamp soon", "1:4", "'soon' is no timestamp"),
+        (MERGE_BOMB, "6:10", "merges bring in more than 10000 keys"),
     ],
 )
 def test_what_is_no_yaml_is_reported_with_its_place(text: str | bytes, place: str, reason: str) -> None:
