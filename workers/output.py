@@ -24,7 +24,7 @@ ATOMIC = 4096  # bytes: PIPE_BUF, which a pipe takes whole or not at all; and wh
 LONGEST_LINE = 8 * 1024  # bytes; a longer one is broken into several
 PIPE_BYTES = 256 * 1024  # room for bursts
 
-_TAG = re.compile(rb"\x1e(\d+)\x1f")
+_TAG = re.compile(rb"\x1e(\d{1,19})\x1f")  # an id of 64 bits: more digits are somebody's text
 
 
 def capture(current_task: Callable[[], int]) -> Outlet:

@@ -227,6 +227,10 @@ def test_a_record_separator_in_the_text_is_text(pipe: Pipe) -> None:
     assert _relayed(pipe, b"\x1e42\x1f\x1e{}\n") == "[task 42] \x1e{}\n"
 
 
+def test_a_tag_with_more_digits_than_any_task_has_is_text(pipe: Pipe) -> None:
+    assert _relayed(pipe, b"\x1e" + b"9" * 5000 + b"\x1fboo\n", task_now=1) == f"[task 1] \x1e{'9' * 5000}\x1fboo\n"
+
+
 def test_a_long_line_is_broken_and_each_piece_bears_its_task(pipe: Pipe) -> None:
     text = b"a" * LONGEST_LINE + b"b" * LONGEST_LINE + b"c"
     expected = "".join(f"[task 42] {piece}\n" for piece in ("a" * LONGEST_LINE, "b" * LONGEST_LINE, "c"))
