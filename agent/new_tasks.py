@@ -14,7 +14,7 @@ from agent.clock import SECOND
 from agent.duration import Duration, parse_duration
 from agent.errors import PayloadError, UsageError
 from agent.handlers import MOST_ATTEMPTS, check_type
-from agent.payload import parse_payload
+from agent.payload import parse_payload, repeated_name
 from agent.task import NewTask
 
 PRIORITIES = range(-(2**31), 2**31)
@@ -41,6 +41,8 @@ class PlainLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     payload: dict[str, _Whole | float | str | bool | None]
     priority: int = 0
 
+
+_NAMES = tuple(f'"{name}"'.encode() for name in Line.__struct_fields__)  # as a line has them that escapes nothing
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_plain_line = msgspec.json.Decoder(PlainLine).decode
@@ -99,13 +101,15 @@ def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int)
     form = 'a line is {"type"?, "payload", "key"?, "priority"?}'
     try:
         line = _decode_line(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         parse_payload(text, max(limit, len(text)), where)  # says where the JSON itself is wrong
         raise PayloadError(f"{where}: {error}: {form}") from error
     type_ = line.type if line.type is not None else default_type
     if type_ is None:
         raise PayloadError(f"{where} names no type: add one to the line, or give TYPE before --many")
     payload = parse_payload(bytes(line.payload), limit, f"{where}: payload")
+    if (b"\\u00" in text or any(text.count(name) > 1 for name in _NAMES)) and (name := repeated_name(text)):
+        raise PayloadError(f"{where} has {name} more than once: keep one of them")
     try:
         return new_task(type_, payload, 0, key=line.key, priority=line.priority)
     except UsageError as error:

@@ -80,6 +80,12 @@ def dump_result(value: object, limit: int) -> bytes:
         raise ResultError(f"result cannot be read ({type(error).__name__}): return a plain dict") from error
 
 
+def repeated_name(text: str | bytes) -> str | None:
+    """The first name that stands twice in the outermost object of a valid text, as an error message shows it."""
+    value = _DECODER.decode(text.decode() if isinstance(text, bytes) else text)
+    return _quoted(value.key) if isinstance(value, _Doubled) else None
+
+
 def canonical(text: str) -> bytes:
     """The SHA-256 of a stored payload with its keys sorted: equal for payloads that mean the same (1 is not 1.0)."""
     import hashlib  # 20 ms that only a task with an idempotency key needs to spend

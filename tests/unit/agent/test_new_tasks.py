@@ -45,6 +45,24 @@ def test_the_short_way_never_differs_from_the_long_way(line: bytes) -> None:
     assert task is None or task == _task_of_line(line, "noop", "f:1", LIMIT)
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"payload": {}, "payload": {}}', 'f:1 has "payload" more than once: keep one of them'),
+        (b'{"type": "a", "payload": {}, "\\u0074ype": "b"}', 'f:1 has "type" more than once'),
+        (b'{"payload": ' + b"[" * 9999 + b"]" * 9999 + b"}", "f:1 at line 1, column 76 is nested more than 64 levels"),
+    ],
+)
+def test_a_line_that_says_a_thing_twice_or_far_too_deep_is_refused(line: bytes, why: str) -> None:
+    with pytest.raises(PayloadError, match=why):
+        list(tasks_of_lines([line], "noop", "f", LIMIT))
+
+
+def test_what_only_looks_like_the_same_name_twice_is_none() -> None:
+    line = b'{"payload": {"type": "\\u00e9", "payload": "key"}, "type": "type"}'
+    assert list(tasks_of_lines([line], None, "f", LIMIT)) == [NewTask("type", '{"type":"é","payload":"key"}')]
+
+
 def test_a_line_longer_than_the_limit_is_refused() -> None:
     with pytest.raises(PayloadError, match="f:2: payload is larger than the 30 bytes allowed"):
         list(tasks_of_lines([b'{"payload": {}}', b'{"payload": {"a": "%s"}}' % (b"x" * 30)], "noop", "f", 30))
