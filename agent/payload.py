@@ -76,7 +76,7 @@ def dump_result(value: object, limit: int) -> bytes:
         return _encoded(value, limit, "result", ResultError)
     except ResultError:
         raise
-    except Exception as error:  # a dict that a thread changes meanwhile, a class of the user's that raises when read
+    except BaseException as error:  # a dict that a thread changes meanwhile, one of the user's that raises when read
         raise ResultError(f"result cannot be read ({type(error).__name__}): return a plain dict") from error
 
 

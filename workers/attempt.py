@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from agent.duration import LONGEST_S
 from agent.errors import Fail, RetryAfter
 from agent.handlers import Registered
 from agent.lifecycle import State
@@ -92,14 +93,19 @@ def _failure_of(error: BaseException, handler: Registered) -> Failure:
     final = isinstance(error, Fail) or (
         retry_on is not None and not isinstance(error, retry_on) and not isinstance(error, RetryAfter)
     )
-    after = error.seconds if isinstance(error, RetryAfter) else None
-    return Failure(line, _traceback(error), Failed(line, final, after))
+    return Failure(line, _traceback(error), Failed(line, final, _delay_of(error)))
+
+
+def _delay_of(error: BaseException) -> float | None:
+    """The seconds that a RetryAfter asks for; None, so the usual delay, for one of the user's own that forgot them."""
+    seconds = getattr(error, "seconds", None) if isinstance(error, RetryAfter) else None
+    return float(seconds) if type(seconds) in (int, float) and 0 <= seconds < LONGEST_S else None
 
 
 def _one_line(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception as broken:  # a user's exception may fail to say what it is
+    except BaseException as broken:  # a user's exception may fail to say what it is
         text = f"(its text cannot be had: {type(broken).__name__})"
     name = type(error).__name__
     line = f"{name}: {text}" if text else name
@@ -111,7 +117,7 @@ def _traceback(error: BaseException) -> str:
     trace = error.__traceback__.tb_next if error.__traceback__ else None  # without our own frame
     try:
         lines = traceback.format_exception(type(error), error, trace)
-    except Exception:
+    except BaseException:
         lines = [_one_line(error)]
     text = _storable("".join(lines))
     if len(text) <= LONGEST_TRACEBACK:

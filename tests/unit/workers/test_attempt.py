@@ -1,56 +1,95 @@
-"""What is kept of an attempt that failed."""
+"""One attempt: whatever a handler returns or raises becomes an outcome, and never ends the worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import random
+from typing import Any, NoReturn
 
 import pytest
 
-from agent.handlers import Registered, registered
+from agent.errors import RetryAfter
+from agent.handlers import Registered, Registry
+from agent.lifecycle import State
 from agent.task import Claimed
-from workers.attempt import LONGEST_ERROR, LONGEST_TRACEBACK, Failure, perform
+from workers.attempt import Failure, attempt_of, fail, perform
+from workers.messages import Settings
 
-TASK = Claimed(id=1, claims=1, attempt=0, failures=0, payload="{}", max_attempts=None, timeout_us=None, key=None)
-
-
-def failure(fn: Callable[[Any], Any]) -> Failure:
-    handler: Registered = registered("it", fn)
-    result = perform(handler, TASK, 1000)
-    assert isinstance(result, Failure)
-    return result
+SETTINGS = Settings(retry_attempts=1, retry_delay_s=60, retry_max_delay_s=60, max_result_bytes=1000, max_tasks=0)
+TASK = Claimed(1, 1, 0, 0, "{}", None, None, None)
+HOUR = 3_600_000_000
 
 
-def refuse(text: str) -> Callable[[Any], Any]:
-    def handler(payload: Any) -> Any:
-        raise ConnectionError(text)
+class Unreadable(dict[str, Any]):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(a=1)
+        self.error = error
 
-    return handler
+    def items(self) -> NoReturn:
+        raise self.error
 
-
-def test_no_secret_stands_in_the_error_or_its_traceback() -> None:
-    def handler(payload: Any) -> Any:
-        try:
-            raise OSError("refused: {'api_key': 'geheim'}")
-        except OSError as error:
-            raise ConnectionError("password=geheim for smtp://me:geheim@host") from error
-
-    found = failure(handler)
-    assert found.error == "ConnectionError: password=*** for smtp://***@host"
-    assert "geheim" not in str(found.traceback)
-    assert "OSError: refused: {'api_key': ***}" in str(found.traceback)
-    assert found.verdict.error == found.error
+    __iter__ = keys = items
 
 
-@pytest.mark.parametrize("before", [LONGEST_ERROR - 30, LONGEST_ERROR, LONGEST_TRACEBACK // 2, LONGEST_TRACEBACK])
-@pytest.mark.parametrize("after", [0, LONGEST_TRACEBACK // 2 - 20, LONGEST_TRACEBACK])
-def test_a_secret_that_a_cut_parts_from_its_name_is_hidden(before: int, after: int) -> None:
-    found = failure(refuse("x" * before + " password=" + "geheim" * 20 + " " + "y" * after))
-    assert "heim" not in found.error
-    assert "heim" not in str(found.traceback).replace('"geheim" * 20', "")
-    assert len(found.error) <= LONGEST_ERROR
-    assert len(str(found.traceback)) <= LONGEST_TRACEBACK + 100
+class Mute(Exception):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> NoReturn:
+        raise self.error
+
+    __repr__ = __str__
 
 
-def test_an_error_of_any_length_is_cut_in_no_time() -> None:
-    assert len(failure(refuse("token " * 2_000_000)).error) <= LONGEST_ERROR
+class Later(RetryAfter):
+    def __init__(self, seconds: Any = None) -> None:
+        if seconds is not None:
+            self.seconds = seconds
+
+
+def handled_by(fn: Any) -> Registered:
+    registry = Registry()
+    registry.register("demo", fn)
+    return registry.entries()[0]
+
+
+def raising(error: BaseException) -> Registered:
+    def handler(payload: object) -> NoReturn:
+        raise error
+
+    return handled_by(handler)
+
+
+ENDINGS = [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit]
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_a_result_that_raises_when_it_is_read_is_a_failure(kind: type[BaseException]) -> None:
+    for result in (Unreadable(kind()), {"a": Unreadable(kind())}):
+        failure = perform(handled_by(lambda payload, result=result: result), TASK, 1000)
+        assert isinstance(failure, Failure)
+        assert f"result cannot be read ({kind.__name__})" in failure.error
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_an_error_that_raises_when_it_is_to_say_what_it_is_is_a_failure(kind: type[BaseException]) -> None:
+    failure = perform(raising(Mute(kind())), TASK, 1000)
+    assert isinstance(failure, Failure)
+    assert failure.error == f"Mute: (its text cannot be had: {kind.__name__})"
+
+
+@pytest.mark.parametrize("seconds", [None, "soon", float("nan"), -1, 10**400, True, 1e300])
+def test_a_retry_after_nothing_that_is_a_delay_comes_after_the_usual_one(seconds: Any) -> None:
+    handler = raising(Later(seconds))
+    failure = perform(handler, TASK, 1000)
+    assert isinstance(failure, Failure)
+    outcome = fail(attempt_of(TASK, handler, SETTINGS, 1, 2), failure, SETTINGS, random.Random(1))
+    assert outcome.state == State.RETRY_SCHEDULED
+    assert outcome.due_at is not None
+    assert outcome.due_at < HOUR
+
+
+def test_a_retry_after_a_delay_comes_after_that() -> None:
+    handler = raising(Later(7200))
+    failure = perform(handler, TASK, 1000)
+    assert isinstance(failure, Failure)
+    assert fail(attempt_of(TASK, handler, SETTINGS, 1, 2), failure, SETTINGS, random.Random(1)).due_at == 2 + 2 * HOUR
