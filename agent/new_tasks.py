@@ -20,6 +20,7 @@ from agent.task import NewTask
 PRIORITIES = range(-(2**31), 2**31)
 LONGEST_KEY = 1000
 THOUSAND = 1000
+LONGEST_REASON = 200  # characters
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +104,7 @@ def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int)
         line = _decode_line(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         parse_payload(text, max(limit, len(text)), where)  # says where the JSON itself is wrong
-        raise PayloadError(f"{where}: {error}: {form}") from error
+        raise PayloadError(f"{where}: {_on_one_line(str(error))}: {form}") from error
     type_ = line.type if line.type is not None else default_type
     if type_ is None:
         raise PayloadError(f"{where} names no type: add one to the line, or give TYPE before --many")
@@ -137,6 +138,12 @@ def _task_of_plain_line(text: bytes, default_type: str | None, limit: int) -> Ne
     except (msgspec.MsgspecError, UnicodeError, RecursionError, UsageError):
         return None
     return NewTask(type_, _encode(line.payload).decode(), None, line.priority)
+
+
+def _on_one_line(text: str) -> str:
+    """A message that repeats a name from the line, which may hold anything."""
+    text = text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + "…"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @lru_cache(maxsize=64)

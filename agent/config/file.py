@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent.config.values import shown
+from agent.config.values import named, shown
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -75,7 +75,7 @@ class Document:
     def add_duplicate(self, keys: Sequence[str], again: Node, first: Node) -> None:
         """Note that a key stands twice."""
         line = first.start_mark.line + 1
-        self.mistakes.append(Mistake(self._at(again), f"{'.'.join(keys)} is set already in line {line}: remove one"))
+        self.mistakes.append(Mistake(self._at(again), f"{named('.'.join(keys))} is set already in line {line}: remove one"))
 
 
 def _has_text(node: Node) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from agent import failpoints
 from agent.config.file import Document, Mistake, Place
-from agent.config.values import kind_of
+from agent.config.values import kind_of, named, shown
 from agent.errors import ConfigError
 
 PREFIX = "SANAAGENT_"
@@ -65,7 +65,7 @@ def _leaves(
         if key in known:
             yield key, value
         elif not any(other.startswith(f"{key}.") for other in known):
-            message = f"unknown key {key}{_meant(key, known)}"
+            message = f"unknown key {named(key)}{_meant(key, known)}"
             mistakes.append(Mistake(document.place(keys, of_key=True), message))
         elif isinstance(value, dict):
             yield from _leaves(document, value, keys, known, mistakes)
@@ -81,7 +81,7 @@ def from_environment(environ: Mapping[str, str], known: Collection[str], mistake
         if name in keys:
             given[keys[name]] = value
         elif name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(_OTHER_PREFIXES):
-            mistakes.append(Mistake(Place(1, 0, 0, name), f"unknown variable{_meant(name, (*keys, *_NOT_SETTINGS))}"))
+            mistakes.append(Mistake(Place(1, 0, 0, named(name)), f"unknown variable{_meant(name, (*keys, *_NOT_SETTINGS))}"))
     try:
         failpoints.faults()
     except ConfigError as error:
@@ -99,7 +99,7 @@ def from_overrides(overrides: Mapping[str, object], known: Collection[str], mist
     place = Place(2, 0, 0, "command line")
     given = {key: value for key, value in overrides.items() if value is not None}
     for key in given.keys() - set(known):
-        mistakes.append(Mistake(place, f"unknown key {key}{_meant(key, known)}"))
+        mistakes.append(Mistake(place, f"unknown key {named(key)}{_meant(key, known)}"))
         del given[key]
     return Source(given, lambda key: place, Path(), is_text=True)
 

@@ -60,6 +60,11 @@ def address_shown(url: str) -> str:
     return without_login[:end] + (HIDDEN if without_login[end:] else "")
 
 
+def named(key: str) -> str:
+    """A key as an error message names it: as it stands, or in quotes where it would be mistaken for something else."""
+    return key if 0 < len(key) <= _SHOWN_CHARACTERS and key.isprintable() else shown(key)
+
+
 def _short_digits(number: int) -> str:
     return str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
 

@@ -106,6 +106,8 @@ def test_a_value_that_cannot_be_is_reported_with_its_place(text: str, expected: 
         ("bulk: {zzz: 4}\n", "1:8: unknown key bulk.zzz: remove it"),
         ("on: 4\n", "1:1: unknown key on: remove it"),
         ("1: 4\n", "1:1: unknown key 1: remove it"),
+        ('"a\\nb": 1', r"1:1: unknown key 'a\nb': remove it"),
+        ("'': 1", "1:1: unknown key '': remove it"),
     ],
 )
 def test_an_unknown_key_is_reported_with_what_was_probably_meant(text: str, expected: str) -> None:
