@@ -74,8 +74,8 @@ class Document:
 
     def add_duplicate(self, keys: Sequence[str], again: Node, first: Node) -> None:
         """Note that a key stands twice."""
-        line = first.start_mark.line + 1
-        self.mistakes.append(Mistake(self._at(again), f"{named('.'.join(keys))} is set already in line {line}: remove one"))
+        line, key = first.start_mark.line + 1, named(".".join(keys))
+        self.mistakes.append(Mistake(self._at(again), f"{key} is set already in line {line}: remove one"))
 
 
 def _has_text(node: Node) -> bool:

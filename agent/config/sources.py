@@ -81,7 +81,8 @@ def from_environment(environ: Mapping[str, str], known: Collection[str], mistake
         if name in keys:
             given[keys[name]] = value
         elif name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(_OTHER_PREFIXES):
-            mistakes.append(Mistake(Place(1, 0, 0, named(name)), f"unknown variable{_meant(name, (*keys, *_NOT_SETTINGS))}"))
+            place = Place(1, 0, 0, named(name))
+            mistakes.append(Mistake(place, f"unknown variable{_meant(name, (*keys, *_NOT_SETTINGS))}"))
     try:
         failpoints.faults()
     except ConfigError as error:
