@@ -1,7 +1,8 @@
 """What supervisor and workers say to each other: frozen values, sent as JSON objects with an `op`.
 
-Down: `target` (the newest wins), `wake`. Up: `ready`, `idle`, `counts`, `bye`. Nothing in a running handler depends on
-the pipe: it is read between handlers and while idle.
+Down: `target` (the newest wins), `wake`. Up: `ready`, `idle` (with the number of messages heard before the look that
+found nothing), `counts`, `bye`. Nothing in a running handler depends on the pipe: it is read between handlers and while
+idle.
 """
 
 from __future__ import annotations

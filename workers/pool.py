@@ -294,9 +294,10 @@ class WorkerPool:
                 log("worker.ready", worker=worker.word, pid=worker.pid)
                 self._send_targets()
             case "idle":
-                worker.is_idle = True
                 worker.complaints = 0
-                self._went_idle = True
+                if message["heard"] < worker.told:
+                    return  # it is from before: what we have said since makes it look, and say so, again
+                worker.is_idle = self._went_idle = True
                 if worker.woken_at_ring < self._rings and worker.may_run:
                     self._wake(worker)
             case "counts":
@@ -316,9 +317,7 @@ class WorkerPool:
                     self.recycle(worker, "it has run its number of tasks")
 
     def _wake(self, worker: WorkerProcess) -> None:
-        worker.is_idle = False
-        worker.woken_at_ring = self._rings
-        worker.channel.send({"op": "wake"})
+        worker.tell({"op": "wake"}, self._rings)
 
     def _send_targets(self) -> None:
         running = frozenset(worker.id for worker in self.workers.values() if worker.may_run)
@@ -335,9 +334,7 @@ class WorkerPool:
             )  # fmt: skip
             if target != worker.target:
                 worker.target = target
-                worker.is_idle = False  # it looks again, and says so
-                worker.woken_at_ring = -1  # an "idle" on its way is from before: it is answered by a wake
-                worker.channel.send(target.message())
+                worker.tell(target.message(), self._rings)
 
     def _relay(self, worker: WorkerProcess) -> bool:
         data = worker.read_output() if worker.id in self.workers else None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -70,6 +71,7 @@ class WorkerProcess:
         self.is_idle = False
         self.target: Target | None = None
         self.woken_at_ring = 0
+        self.told = 0  # how many messages it was sent
         self.halt: Halt | None = None
         self.frozen_ns: int | None = None  # since when it stands still
         self.frozen_by = ""  # operator, pause, outside
@@ -127,6 +129,13 @@ class WorkerProcess:
         if running:
             before = self._stood[2] if self._stood[:2] == (running.task, running.claims) else 0
             self._stood = (running.task, running.claims, before + nanoseconds)
+
+    def tell(self, message: dict[str, Any], rings: int) -> None:
+        """Send a message; it looks for work after that, and says so. `rings`: how often there was word of work."""
+        self.is_idle = False
+        self.woken_at_ring = rings
+        self.told += 1
+        self.channel.send(message)
 
     def read_output(self) -> bytes | None:
         """What its pipe holds now; None for nothing yet, empty at the end."""

@@ -93,6 +93,7 @@ class Worker:
         self._rng = random.Random()
         self._running: tuple[str, Claimed] | None = None  # type and task
         self._is_copy = False
+        self._heard = 0  # messages: so it is known to what an `idle` is the answer
         self._failed = 0
         self._outcomes: list[Outcome] = []  # ended, not recorded
         self._unbegun_after: int | None = None  # held tasks with later ids have not begun and will not
@@ -260,6 +261,7 @@ class Worker:
             self._take_in(received)
 
     def _take_in(self, received: tuple[dict[str, Any], list[int]] | None) -> None:
+        self._heard += received is not None
         if received is not None and received[0]["op"] == "target":
             self._follow(msgspec.convert(received[0], Target))
 
@@ -285,7 +287,7 @@ class Worker:
     def _wait(self) -> None:
         """Say that there is nothing to do, and sleep until the supervisor says something."""
         self._say_counts()
-        self._channel.send({"op": "idle"})
+        self._channel.send({"op": "idle", "heard": self._heard})
         self._take_in(self._channel.receive_wait())
 
     def _count(self, type_: str, done: int, failed: int, seconds: float) -> None:

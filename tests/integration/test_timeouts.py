@@ -73,3 +73,12 @@ def test_an_attempt_within_its_deadline_is_left_alone(world: World) -> None:
     world.reach(tasks, "succeeded")
 
     assert len(world.events("worker.killed")) == killed
+
+
+def test_a_deadline_counts_also_when_orders_have_followed_one_another_quickly(world: World) -> None:
+    for _ in range(10):
+        world.client.pause()
+        slow = world.enqueue("gate", {"gate": "never"}, timeout="20ms", max_attempts=1)
+        world.client.unpause()
+
+        world.reach(slow, "failed", timeout=3)
