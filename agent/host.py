@@ -44,6 +44,7 @@ class _Stat:
     session: int
     start_ticks: int
     is_dead: bool
+    is_stopped: bool
 
 
 def identity(pid: int) -> Identity | None:
@@ -75,6 +76,12 @@ def is_alive(who: Identity) -> bool | None:
     if stat is not None:
         return stat.start_ticks == who.start_ticks and not stat.is_dead
     return False if _is_nobodys(who.pid) else None
+
+
+def is_stopped(who: Identity) -> bool:
+    """Whether that very process stands still: after a SIGSTOP, or under a debugger."""
+    stat = _stat(who.pid)
+    return stat is not None and stat.start_ticks == who.start_ticks and stat.is_stopped
 
 
 def session_members(sid: int) -> list[Identity]:
@@ -180,7 +187,8 @@ def _stat(pid: int) -> _Stat | None:
         return None
     # A leader whose main thread has ended is shown as a zombie while other threads go on.
     is_dead = fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
-    return _Stat(session=int(fields[3]), start_ticks=int(fields[19]), is_dead=is_dead)
+    is_stopped = fields[0] in (b"T", b"t")
+    return _Stat(session=int(fields[3]), start_ticks=int(fields[19]), is_dead=is_dead, is_stopped=is_stopped)
 
 
 def _is_nobodys(pid: int) -> bool:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from agent.clock import Clock
+from agent.host import is_stopped
 from agent.store import SqliteStore
 from agent.telemetry.logs import log
 from workers import halting
@@ -116,9 +117,14 @@ class Stops:
         self._fork_server = fork_server
 
     def kill_frozen(self, pid: int | None) -> None:
-        """End a worker that stands still with the write lock in its hands: everybody waits for it."""
+        """End a worker that stands still with the write lock in its hands: everybody waits for it.
+
+        What /proc says counts too: the fork server's report may still wait to be read. One of our own stops ends soon.
+        """
         for worker in self._workers.values():
-            if worker.pid == pid and worker.is_frozen:
+            if worker.pid != pid or worker.halt is not None or worker.identity is None:
+                continue
+            if worker.is_frozen or is_stopped(worker.identity):
                 log("worker.killed", worker=worker.word, pid=pid, why="it stood still holding the write lock")
                 self._signal(worker.id, signal.SIGKILL)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from agent.errors import Conflict
 from agent.store.locks import WriteLock
 from tests.integration.world import MakeWorld, World, kill
 from tests.support.processes import is_stopped
 from tests.support.waiting import until
+from workers.assembly import PATIENCE_S
 
 
 def test_a_worker_frozen_under_load_never_holds_up_the_others(make_world: MakeWorld) -> None:
@@ -53,6 +58,24 @@ def test_a_worker_stopped_from_outside_with_the_write_lock_is_ended_and_its_work
     extra = [task for task in tasks if len(world.starts(task)) > 1]
     assert len(extra) <= 1
     assert agent.process.poll() is None
+
+
+def test_whoever_stands_still_in_a_transaction_is_ended_when_the_supervisors_patience_is_over(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mark = tmp_path / "stopped"
+    waits = f"in_transaction:sleep=0.5:by=worker:once={tmp_path / 'slow'}"  # the supervisor waits for the lock by then
+    monkeypatch.setenv("SANAAGENT_FAILPOINTS", f"{waits}; before_commit:stop:by=worker:once={mark}")
+    world = make_world(bulk__max_concurrent=2)
+    world.start()
+    world.client.enqueue_many("mark", [{}] * 200)
+    pid = until(lambda: mark.exists() and int(mark.read_text() or 0), what="a worker to come to a transaction")
+    until(lambda: is_stopped(pid), what="it to stop")
+    stopped_at = time.monotonic()
+    world.enqueue("mark")
+
+    assert time.monotonic() - stopped_at < 1.5 * PATIENCE_S
+    assert world.event("worker.killed", pid=pid)["why"] == "it stood still holding the write lock"
 
 
 def freeze_and_thaw(world: World, pid: int) -> bool:

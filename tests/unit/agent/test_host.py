@@ -69,10 +69,14 @@ def test_a_process_whose_main_thread_alone_has_ended_lives() -> None:
         assert host.is_alive(who) is False
 
 
-def test_a_stopped_process_lives(sleeper: subprocess.Popen[bytes]) -> None:
+def test_a_stopped_process_lives_and_is_known_to_stand_still(sleeper: subprocess.Popen[bytes]) -> None:
+    who = _identity(sleeper.pid)
+    assert not host.is_stopped(who)
     sleeper.send_signal(signal.SIGSTOP)
     until(lambda: is_stopped(sleeper.pid))
-    assert host.is_alive(_identity(sleeper.pid)) is True
+    assert host.is_alive(who) is True
+    assert host.is_stopped(who)
+    assert not host.is_stopped(replace(who, start_ticks=1))
 
 
 def test_a_name_full_of_blanks_and_parentheses_misleads_nobody(tmp_path: Path) -> None:
