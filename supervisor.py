@@ -30,7 +30,7 @@ from agent.telemetry.logs import log
 from workers.assembly import Parts, assemble, reload
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
-from workers.reckoning import reckon, tell
+from workers.reckoning import Summary, reckon, tell
 from workers.signals import SignalInbox
 from workers.timetable import Timetable, WallClock
 from workers.trouble import Trouble
@@ -90,7 +90,7 @@ class Supervisor:
         self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
         self._knows_types = False  # and so does the store
         self._trouble = Trouble()
-        self._ended = {"ok": 0, "errors": 0}
+        self._summary = Summary()
         self._wall = WallClock(self._clock)
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, self._obey_signals)
@@ -214,6 +214,7 @@ class Supervisor:
         if self._pool.bury_dead():
             self._timetable.now("look")
         self._pool.fill(now_ns)
+        self._pool.stops.count_out(self._timetable.late_s("tick"))
         if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
             self._timetable.now("look")
         if self._pool.is_at_work:
@@ -247,6 +248,7 @@ class Supervisor:
         seen, self._data_version = self._data_version, self._parts.store.data_version()
         if seen != self._data_version:
             self._timetable.now("look")
+        self._pool.stops.wake_fork_server()
         if self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic()):
             self._timetable.now("look")
 
@@ -293,8 +295,7 @@ class Supervisor:
         attempts = reckon(self._pool.told.counts, self._pool.told.ended, self._reopened)
         decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
         tell(self._pool.told.take_ended())  # only now: what the database refused is told with the next sample
-        self._ended["ok"] += attempts.ok
-        self._ended["errors"] += attempts.errors + attempts.late
+        self._summary.add(attempts)
         complaint, self._pool.told.trouble = self._pool.told.trouble, None
         self._trouble.judge(complaint)
         self._pool.stops.end_cut_off()
@@ -324,15 +325,8 @@ class Supervisor:
             self._freeze_or_thaw("pause", self._parts.governing.state.paused_until is not None)
 
     def _summarize(self) -> None:
-        view, state = self._parts.view(), self._parts.governing.state
-        status = f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued"
-        self._notifier.tell(STATUS="; ".join([status, *state.reasons]))
-        log(
-            "telemetry.summary", ok=self._ended["ok"], errors=self._ended["errors"], inflight=view.inflight,
-            workers=len(view.workers), queued=view.queued, limit=self._parts.governing.limit,
-            frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
-        )  # fmt: skip
-        self._ended = {"ok": 0, "errors": 0}
+        governing = self._parts.governing
+        self._notifier.tell(STATUS=self._summary.tell(self._parts.view(), governing.state, governing.limit))
 
     # -- Trouble and the end
 

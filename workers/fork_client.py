@@ -116,6 +116,19 @@ class ForkServer:
             cure = "import them by hand to see why"
             raise HandlersError(f"the process that imports the handlers ended with status {self.exited}: {cure}")
 
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it, and it has not gone on since."""
+        if self.exited is not None:
+            return False
+        with suppress(ChildProcessError):
+            return bool(os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT))
+        return False
+
+    def go_on(self) -> None:
+        """SIGCONT to it."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
+
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""
         self._reap(os.WNOHANG)

@@ -1,12 +1,13 @@
-"""From what workers tell of ended attempts to what the governor is to see, and to log lines. Pure but for the log."""
+"""From what workers tell of ended attempts to what the governor is to see, and to log lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from agent.governance.observation import ErrorSignature, merge_signatures
+from agent.governance.state import GovernorState
 from agent.lifecycle import State
-from agent.steering.governing import Attempts
+from agent.steering.governing import Attempts, PoolView
 from agent.telemetry.logs import log
 from workers.messages import Count, Ended
 
@@ -27,6 +28,27 @@ def reckon(counts: Sequence[Count], ended: Sequence[Ended], reopened: int) -> At
         late=sum(count.errors for count in counts if count.version < reopened),
         signatures=signatures,
     )
+
+
+class Summary:
+    """Attempts that have ended since the last summary."""
+
+    def __init__(self) -> None:
+        self._ok = self._errors = 0
+
+    def add(self, attempts: Attempts) -> None:
+        """These have ended, too."""
+        self._ok += attempts.ok
+        self._errors += attempts.errors + attempts.late
+
+    def tell(self, view: PoolView, state: GovernorState, limit: int) -> str:
+        """Log the summary, and begin the next; a line of status."""
+        log(
+            "telemetry.summary", ok=self._ok, errors=self._errors, inflight=view.inflight, workers=len(view.workers),
+            queued=view.queued, limit=limit, frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
+        )  # fmt: skip
+        self._ok = self._errors = 0
+        return "; ".join([f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued", *state.reasons])
 
 
 def tell(ended: Sequence[Ended]) -> None:

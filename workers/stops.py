@@ -16,6 +16,8 @@ from workers.process import Halt, Running, WorkerProcess
 
 UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
+STOOD_STILL_S = 0.25  # a tick as late as this: the supervisor did not run, and cannot say what workers did meanwhile
+UNSEEN_S = 1.0  # between two looks at the fork server
 CUT_OFF_AFTER = 4  # complaints in a row, two seconds
 
 Answer = Callable[[Halted], None]
@@ -70,8 +72,31 @@ class Stops:
         return False
 
     def time_out(self, worker: WorkerProcess, running: Running) -> None:
-        """End an attempt whose deadline has passed."""
-        self._end(worker, Halt("time_out", running, "its deadline has passed"))
+        """End an attempt whose deadline has passed; not while the fork server cannot see whether it stands still."""
+        if not self.wake_fork_server():
+            self._end(worker, Halt("time_out", running, "its deadline has passed"))
+
+    def count_out(self, seconds: float) -> None:
+        """For so long nobody can vouch for the workers: deadlines do not count it, as they do not count a freeze."""
+        if seconds < STOOD_STILL_S:
+            return
+        now, unseen_ns = self._clock.monotonic(), int(seconds * 1e9)
+        for worker in self._workers.values():
+            running = worker.running()
+            if running and (worker.frozen_ns is None or worker.frozen_ns > now - unseen_ns):
+                worker.stood_still(min(unseen_ns, now - running.started_ns))
+
+    def wake_fork_server(self) -> bool:
+        """Let the fork server go on if somebody has stopped it, for nobody is seen, ended or born without it.
+
+        Whether it had been stopped.
+        """
+        if not self._fork_server.is_stopped():
+            return False
+        log("fork_server.stopped", pid=self._fork_server.pid)
+        self._fork_server.go_on()
+        self.count_out(UNSEEN_S)
+        return True
 
     def thaw_after(self, seconds: float, now_ns: int) -> bool:
         """Let those go on who have been frozen for so long, but for a governor's pause: every freeze has an end.

@@ -54,6 +54,11 @@ class Timetable:
         del self._due[duty]
         return True
 
+    def late_s(self, duty: str) -> float:
+        """Seconds since it was due; 0 when it is not."""
+        now = self._clock.monotonic()
+        return max(0, now - self._due.get(duty, now)) / 1e9
+
     def wait_s(self) -> float | None:
         """Seconds until the next duty; None: there is none."""
         return max(0.0, (min(self._due.values()) - self._clock.monotonic()) / 1e9) if self._due else None

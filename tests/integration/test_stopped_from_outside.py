@@ -1,0 +1,94 @@
+"""Whoever is stopped by somebody else is neither dead nor late, and goes on where it stood."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+
+from tests.integration.world import MakeWorld, kill, pass_time
+from tests.support.processes import family, is_stopped
+from tests.support.waiting import until
+
+TIMEOUT_S = 0.4
+
+
+def test_an_attempt_is_not_late_for_the_time_in_which_everybody_stood_still(make_world: MakeWorld) -> None:
+    world = make_world()
+    agent = world.start()
+    tasks = [world.enqueue("gate", {"gate": "open"}, timeout=TIMEOUT_S, max_attempts=1) for _ in range(2)]
+    for task in tasks:
+        world.started(task)
+    everybody = [*family(agent.pid), agent.pid]
+
+    stop(everybody)
+    pass_time(3 * TIMEOUT_S)
+    go_on(everybody)
+    pass_time(TIMEOUT_S / 4)  # many ticks: time enough to end what is taken for late
+    world.open("open")
+
+    world.reach(tasks, "succeeded")
+    assert [len(world.starts(task)) for task in tasks] == [1, 1]
+    assert world.events("worker.killed") == []
+
+
+def test_once_everybody_goes_on_the_rest_of_the_deadline_counts(make_world: MakeWorld) -> None:
+    world = make_world()
+    agent = world.start()
+    task = world.enqueue("gate", {"gate": "never"}, timeout=TIMEOUT_S, max_attempts=1)
+    world.started(task)
+    everybody = [*family(agent.pid), agent.pid]
+
+    stop(everybody)
+    pass_time(2 * TIMEOUT_S)
+    go_on(everybody)
+
+    world.reach(task, "failed", timeout=3)
+    assert world.outcomes(task) == ["timed_out"]
+
+
+def test_a_stopped_fork_server_is_let_go_on_for_nobody_else_sees_who_dies(make_world: MakeWorld) -> None:
+    world = make_world()
+    agent = world.start()
+    fork_server = world.fork_server(agent)
+    task = world.enqueue("gate", {"gate": "open"})
+    pid = world.started(task).pid
+
+    stop([fork_server])
+    kill(pid)
+
+    world.started(task, attempt=2, timeout=5)
+    assert world.event("fork_server.stopped")["pid"] == fork_server
+    world.open("open")
+    world.reach(task, "succeeded")
+    until(lambda: len(world.idle(2)) == 2, what="two workers again")
+    assert agent.process.poll() is None
+
+
+def test_an_attempt_is_not_late_for_what_a_stopped_fork_server_could_not_see(make_world: MakeWorld) -> None:
+    world = make_world()
+    agent = world.start()
+    task = world.enqueue("gate", {"gate": "open"}, timeout=TIMEOUT_S, max_attempts=1)
+    pid = world.started(task).pid
+
+    stop([world.fork_server(agent), pid])
+    world.event("worker.frozen", pid=pid, by="outside")
+    pass_time(2 * TIMEOUT_S)
+    go_on([pid])
+    pass_time(TIMEOUT_S / 4)
+    world.open("open")
+
+    world.reach(task, "succeeded")
+    assert len(world.starts(task)) == 1
+
+
+def stop(pids: Iterable[int]) -> None:
+    """SIGSTOP to each, and wait until all stand still."""
+    for pid in pids:
+        kill(pid, signal.SIGSTOP)
+    until(lambda: all(is_stopped(pid) for pid in pids), what="all to stand still")
+
+
+def go_on(pids: Iterable[int]) -> None:
+    """SIGCONT to each."""
+    for pid in pids:
+        kill(pid, signal.SIGCONT)
