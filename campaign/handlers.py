@@ -21,6 +21,7 @@ from enhanced_automation_agent import Fail, current_attempt, handler
 
 HERE = Path(__file__).resolve().parent
 Payload = dict[str, Any]
+STEP_S = 0.01
 
 _files: dict[str, int] = {}
 
@@ -66,6 +67,15 @@ def nap(payload: Payload) -> Payload:
     with seen():
         if payload["s"]:
             time.sleep(payload["s"])
+    return told(payload)
+
+
+@handler("stroll")
+def stroll(payload: Payload) -> Payload:
+    """Takes `s` seconds in short steps: whoever is stopped on the way has the rest of it still before him."""
+    with seen():
+        for _ in range(round(payload["s"] / STEP_S)):
+            time.sleep(STEP_S)
     return told(payload)
 
 
