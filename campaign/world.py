@@ -67,6 +67,7 @@ class World:
         self.workers = workers
         self.asked = Asked()
         self._started: list[subprocess.Popen[bytes]] = []
+        self._calls: list[subprocess.Popen[str]] = []
         (self.directory / "config.yml").write_text(json.dumps(self._configuration(settings or {})), "utf-8")
         shutil.copy(handlers, self.directory / "handlers.py")
 
@@ -114,6 +115,15 @@ class World:
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise Broken(f"{' '.join(words)} did not end within {timeout:g} s") from error
+
+    def call(self, *words: str) -> subprocess.Popen[str]:
+        """A command under way: something may happen to it."""
+        process = subprocess.Popen(
+            [sys.executable, str(MAIN), *words], cwd=self.directory, env=self._environment({}), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self._calls.append(process)
+        return process
 
     # -- Serving
 
@@ -171,7 +181,22 @@ class World:
         kill_all(self.family())
         for process in self._started:
             process.wait()
+        for call in self._calls:
+            call.communicate()
         self._started.clear()
+        self._calls.clear()
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the agents have logged, but for a line that is not whole."""
+        path = self.directory / "logs" / "agent.jsonl"
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith(b"}")]
+
+    def deaths(self) -> int:
+        """How many workers have died and not left, at most, as the log has it."""
+        events = self.events()
+        left = [each for each in events if each["event"] == "worker.exited" and each.get("status") == 0]
+        return len([each for each in events if each["event"] == "worker.started"]) - len(left)
 
     def reap(self) -> None:
         """Take note of supervisors that have ended, so that none stays a zombie."""

@@ -1,0 +1,62 @@
+"""What does a fault at any named point of the code cost: each point, in each process that passes it, each action?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from agent.failpoints import POINTS
+from campaign import Broken
+from campaign.cells import BY_ROLE, Cell, matrix
+from campaign.run import Figure, Report, Run, total
+from campaign.stage import Stage
+
+SHORT = 3  # cells of a short round
+GLANCE_S = 1.5  # the supervisor looks by itself so often, at the latest
+FREED_WITHIN_S = 5.0
+
+
+def run(run: Run) -> Report:
+    """One round: the whole matrix, or some cells that chance picks."""
+    cells = list(matrix())
+    if left := POINTS.difference(*BY_ROLE.values()):
+        raise Broken(f"no cell is at the points {sorted(left)}")
+    if run.is_short:
+        cells = run.rng("cells").sample([cell for cell in cells if cell.point != "during_migration"], SHORT)
+        run.derive(cells=[str(cell) for cell in cells])
+    unheard_s: list[float] = []
+    freed_s: list[float] = []
+    reports = []
+    for number, group in enumerate(_groups(cells, run.is_short)):
+        with Stage(run.directory / f"stage-{number}", group, run.rng(f"stage {number}")) as stage:
+            for cell in group:
+                stage.play(cell)
+            report = stage.judge(dict(Counter(f"{cell.action} in the {cell.role}" for cell in group)))
+        where = ", ".join(dict.fromkeys(f"{cell.point} in the {cell.role}" for cell in group))
+        reports.append(replace(report, breaches=tuple(f"{breach} [{where}]" for breach in report.breaches)))
+        unheard_s += stage.unheard_s
+        freed_s += stage.freed_s
+    return replace(total(reports), figures=tuple(_figures(unheard_s, freed_s)))
+
+
+def _groups(cells: Sequence[Cell], is_short: bool) -> Iterator[list[Cell]]:
+    """Which cells share a world: those of a point and role, unless they want a database that is not there yet."""
+    if is_short:
+        yield list(cells)
+        return
+    for (_, point, _many), group in groupby(cells, lambda cell: (cell.role, cell.point, cell.many)):
+        if point == "during_migration":
+            yield from ([cell] for cell in group)
+        else:
+            yield list(group)
+
+
+def _figures(unheard_s: list[float], freed_s: list[float]) -> Iterator[Figure]:
+    if unheard_s:
+        limit_ms = (GLANCE_S + 0.5) * 1e3
+        yield Figure("caller dead before it rang → its task starts, slowest", max(unheard_s) * 1e3, "ms", limit_ms)
+    if freed_s:
+        name = "worker stopped with the write lock → ended, slowest"
+        yield Figure(name, max(freed_s) * 1e3, "ms", FREED_WITHIN_S * 1e3)
