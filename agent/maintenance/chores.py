@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ class Chores(threading.Thread):
             chore()
         except AgentError as error:
             _log().error("store.degraded", chore=name, error=str(error))
+        except Exception as error:  # a thread that ended would be missed by nobody, and its chores by everybody
+            _log().error("chore.failed", chore=name, error=repr(error), traceback=traceback.format_exc())
 
     def _checkpoint(self) -> None:
         frames, copied = self._store.upkeep.log_frames()

@@ -42,6 +42,7 @@ EVENTS = {
     "sensor.degraded": "A source of measurements is missing; what depends on it holds still.",
     "store.degraded": "The database refuses writes; nothing new is begun.",
     "store.recovered": "The database takes writes again.",
+    "chore.failed": "A checkpoint, a delivery or retention met an error that nobody expected; it is tried again.",
     "retention.done": "Old rows were removed.",
     "handlers.loaded": "The handlers were imported and their types are known.",
     "handlers.missing_type": "Tasks wait for a type that no handler serves.",
@@ -73,6 +74,7 @@ LEVELS = {
     "escalation.failed": "error",
     "config.refused": "error",
     "store.degraded": "error",
+    "chore.failed": "error",
 }
 """The level of an event; `info` where none is given."""
 
