@@ -98,8 +98,10 @@ def _failure_of(error: BaseException, handler: Registered) -> Failure:
 
 def _delay_of(error: BaseException) -> float | None:
     """The seconds that a RetryAfter asks for; None, so the usual delay, for one of the user's own that forgot them."""
-    seconds = getattr(error, "seconds", None) if isinstance(error, RetryAfter) else None
-    return float(seconds) if type(seconds) in (int, float) and 0 <= seconds < LONGEST_S else None
+    seconds: object = getattr(error, "seconds", None) if isinstance(error, RetryAfter) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 <= seconds < LONGEST_S else None
 
 
 def _one_line(error: BaseException) -> str:

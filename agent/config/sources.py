@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from agent import failpoints
 from agent.config.file import Document, Mistake, Place
-from agent.config.values import kind_of, named, shown
+from agent.config.values import kind_of, named
 from agent.errors import ConfigError
 
 PREFIX = "SANAAGENT_"

@@ -1,4 +1,4 @@
-"""What looks like a secret in an error reaches neither logs nor humans far away; a payload is shown to who inspects it."""
+"""What looks like a secret in an error reaches neither logs nor humans far away; a payload is shown to its operator."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -329,23 +328,3 @@ def test_a_variable_of_a_whole_section_is_a_mistake() -> None:
     assert mistakes("", HANDLER="x.py") == [
         "SANAAGENT_HANDLER: unknown variable; did you mean SANAAGENT_HANDLERS?"
     ]
-
-
-def test_a_working_directory_that_is_gone_is_reported(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = here / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    os.rmdir(gone)
-
-    with pytest.raises(ConfigError, match=r"starts at the working directory, which is gone: change to another"):
-        load(environ={})
-
-
-def test_without_a_working_directory_absolute_paths_still_load(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (here / "agent.yml").write_text("persistence: {db_path: /srv/state.db}\ntelemetry: {log_dir: /srv/logs}\n")
-    gone = here / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    os.rmdir(gone)
-
-    assert load(here / "agent.yml", environ={}).config.persistence.db_path == "/srv/state.db"
