@@ -1,8 +1,9 @@
 """Can the campaign fail? Every patch of `campaign/seeded` puts one bug into a copy; a scenario has to catch it.
 
-A patch begins with a line that says what is wrong with it, and one that names the scenario: `scenario: NAME`. A bug is
-caught when the scenario reports a broken promise; one that merely cannot be played proves nothing. The same scenarios
-are played on a copy without a bug first, where they must find nothing.
+A patch begins with a line that says what is wrong with it, and one that names the scenario: `scenario: NAME`, or
+`scenario: NAME (full)` where a short round is not enough. A bug is caught when the scenario reports a broken promise;
+one that merely cannot be played proves nothing. The same scenarios are played on a copy without a bug first, where they
+must find nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Bug:
     name: str
     what: str
     scenario: str
+    is_full: bool
     patch: Path
 
 
@@ -74,13 +76,14 @@ def bugs() -> list[Bug]:
     found = []
     for path in sorted(PATCHES.glob("*.patch")):
         what, scenario, *_ = path.read_text("utf-8").splitlines()
-        found.append(Bug(path.stem, what, scenario.removeprefix("scenario: "), path))
+        name, _, size = scenario.removeprefix("scenario: ").partition(" ")
+        found.append(Bug(path.stem, what, name, size == "(full)", path))
     return found
 
 
 def _is_quiet(scenario: str, seed: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="seeded-") as directory:
-        code, breach, _ = _play(_copy(Path(directory)), scenario, seed)
+        code, breach = _play(_copy(Path(directory)), scenario, seed)
         print(f"{'(no bug)':28} {scenario:12} {'quiet' if code == HELD else breach}", flush=True)
         return code == HELD
 
@@ -91,19 +94,20 @@ def _hunt(bug: Bug, seed: int) -> Caught:
         apply = ["patch", "--quiet", "-p1", "-i", str(bug.patch)]
         subprocess.run(apply, cwd=copy, check=True)
         for number in range(TRIES):
-            code, breach, _ = _play(copy, bug.scenario, seed + number)
+            code, breach = _play(copy, bug.scenario, seed + number, bug.is_full)
             if code == BROKEN:
                 return _told(Caught(bug.name, bug.what, bug.scenario, breach, number + 1, time.monotonic() - began))
         return _told(Caught(bug.name, bug.what, bug.scenario, "", TRIES, time.monotonic() - began))
 
 
-def _play(copy: Path, scenario: str, seed: int) -> tuple[int, str, str]:
-    """Exit code, the first breach, everything it said."""
-    words = [sys.executable, "-m", "campaign", scenario, "--short", "--seed", str(seed), "--dir", str(copy.parent)]
+def _play(copy: Path, scenario: str, seed: int, is_full: bool = False) -> tuple[int, str]:
+    """One round: the exit code, and the first breach."""
+    size = ["--rounds", "1"] if is_full else ["--short"]
+    words = [sys.executable, "-m", "campaign", scenario, *size, "--seed", str(seed), "--dir", str(copy.parent)]
     done = subprocess.run(words, cwd=copy, capture_output=True, text=True)
     said = done.stdout + done.stderr
     breaches = [line.partition("BROKEN: ")[2] for line in said.splitlines() if "BROKEN: " in line]
-    return done.returncode, breaches[0] if breaches else said.strip()[-300:], said
+    return done.returncode, breaches[0] if breaches else said.strip()[-300:]
 
 
 def _told(caught: Caught) -> Caught:

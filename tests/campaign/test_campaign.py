@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from campaign import kills, stale
+from campaign import keys, kills, stale
 from tests.campaign.scenario import play
 
 
@@ -19,3 +19,9 @@ def test_a_stale_workers_outcome_is_never_accepted(data_dir: Path) -> None:
     report = play(stale.run, data_dir)
 
     assert report.faults["stale outcomes"] >= 600
+
+
+def test_a_key_succeeds_once(data_dir: Path) -> None:
+    report = play(keys.run, data_dir)
+
+    assert report.faults["retention"] > 10
