@@ -20,8 +20,14 @@ SECOND = 1_000_000  # of wall time, in microseconds
 def _moved(path: str) -> Callable[[], int]:
     import mmap
 
-    with open(path, "rb") as file:
-        ahead = memoryview(mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)).cast("q")
+    try:
+        with open(path, "rb") as file:
+            ahead = memoryview(mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)).cast("q")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SystemExit(
+            f"error: SANAAGENT_FAILPOINT_CLOCK={path}: {reason}; name a file of 8 bytes, or unset the variable"
+        ) from error
     return lambda: time.time_ns() + ahead[0]
 
 
@@ -40,6 +46,14 @@ class Clock:
     def monotonic(self) -> int:
         """Nanoseconds on a clock that is never set and stands still while the machine is suspended."""
         return time.monotonic_ns()
+
+    def uptime(self) -> int:
+        """Microseconds since the machine was booted, those included in which it was suspended."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+    def booted_at(self) -> int:
+        """The wall time at which the machine was booted, by what the clock says now: it changes when that is set."""
+        return self.now() - self.uptime()
 
 
 def to_iso(wall: int | None) -> str | None:
