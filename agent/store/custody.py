@@ -105,10 +105,12 @@ class Custody:
             return promoted, cursor.execute(sql.next_due).fetchall()[0][0]
 
     def hasten(self, now: int) -> int:
-        """Make due what failed in the future, after the clock was set back; how many."""
+        """Make due what failed in the future, after the clock was set back, and letters that wait; how many tasks."""
         with self._connection.writing() as cursor:
             cursor.execute(sql.hasten, (now,))
-            return cursor.connection.changes()
+            hastened = cursor.connection.changes()
+            cursor.execute(sql.hasten_letters, (now,))
+            return hastened
 
     def waiting(self) -> Waiting:
         """What there is to do."""

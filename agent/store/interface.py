@@ -175,7 +175,10 @@ class Custody(Protocol):
         """
 
     def hasten(self, now: int) -> int:
-        """Make retries due whose last attempt ended after `now`, that is, before the clock was set back; how many."""
+        """Make retries due whose last attempt ended after `now`, that is, before the clock was set back; how many.
+
+        Letters that wait to be delivered again are due as well.
+        """
 
     def waiting(self) -> Waiting:
         """How many tasks of each type are queued (types with none are left out), when the next one that is scheduled or

@@ -36,14 +36,15 @@ class Upkeep:
         with self._connection.writing() as cursor:
             mark = _mark(cursor, "pruned")
             rows = cursor.execute(sql.walk, (mark, BATCH)).fetchall()
-            old = [row for row in rows if row[3] < finished_before]
-            gone = [row for row in old if row[1] > State.IN_PROGRESS and row[4] < finished_before]
+            # Those that a clock made which was set back since would hold up the walk for as long.
+            passed = [row for row in rows if row[3] < finished_before or row[3] > now]
+            gone = [row for row in passed if row[1] > State.IN_PROGRESS and row[4] < finished_before]
             for task, state, _, _, finished_at, key in gone:
                 _drop(cursor, task, State(state), finished_at, key)
             for state in {State(row[1]) for row in gone}:
                 _uncount(cursor, [row[2] for row in gone if row[1] == state], state)
-            _move_mark(cursor, old, len(old) < BATCH, now)
-        return Pruned(len(gone), len(old) == BATCH)
+            _move_mark(cursor, passed, len(passed) < BATCH, now)
+        return Pruned(len(gone), len(passed) == BATCH)
 
     def prune_rest(self, before: int, keys_before: int | None) -> int:
         """Delete a batch of metrics, decisions, dead workers, commands, letters and (where asked) keys that are old."""
@@ -109,10 +110,10 @@ def _uncount(cursor: Cursor, kinds: list[int], state: State) -> None:
         cursor.execute(claims_sql.count, (state, kind, -kinds.count(kind)))
 
 
-def _move_mark(cursor: Cursor, old: list[tuple[int, ...]], at_the_end: bool, now: int) -> None:
-    """Go on behind the last old row; once an hour, when the walk has reached the young ones, start anew."""
-    if old:
-        cursor.execute(sql.set_mark, ("pruned", old[-1][0]))
-    if at_the_end and now - _mark(cursor, "walked") >= WALK_AGAIN:
+def _move_mark(cursor: Cursor, passed: list[tuple[int, ...]], at_the_end: bool, now: int) -> None:
+    """Go on behind the last row passed; once an hour, when the walk has reached the young ones, start anew."""
+    if passed:
+        cursor.execute(sql.set_mark, ("pruned", passed[-1][0]))
+    if at_the_end and not 0 <= now - _mark(cursor, "walked") < WALK_AGAIN:
         cursor.execute(sql.set_mark, ("pruned", 0))
         cursor.execute(sql.set_mark, ("walked", now))

@@ -78,6 +78,27 @@ def test_a_straggler_is_met_by_a_walk_an_hour_later(scene: Scene) -> None:
     assert prune(scene, now=LATER) + prune(scene, now=LATER + HOUR) + prune(scene, now=LATER + HOUR) == 1
 
 
+def test_tasks_made_while_the_clock_was_ahead_hold_up_no_walk(scene: Scene) -> None:
+    scene.now += 1000 * HOUR
+    scene.add(1200, type="ahead")
+    scene.now = NOON
+    scene.add(600)
+    scene.record(ANN, *map(succeeded, scene.claim(ANN, "demo", size=600)))
+
+    assert prune(scene) == 600
+
+
+def test_after_a_clock_that_was_ahead_is_set_back_the_next_walk_comes(scene: Scene) -> None:
+    prune(scene, now=LATER + 1000 * HOUR)
+    straggler = scene.claim_one()
+    scene.add(600)
+    scene.record(ANN, *map(succeeded, scene.claim(ANN, size=600)))
+    assert prune(scene) == 600
+    scene.record(ANN, succeeded(straggler))
+
+    assert prune(scene, now=LATER) + prune(scene, now=LATER + HOUR) + prune(scene, now=LATER + HOUR) == 1
+
+
 def test_a_walk_goes_on_from_its_mark_in_another_process(scene: Scene) -> None:
     scene.add(1200)
     scene.record(ANN, *map(succeeded, scene.claim(ANN, size=1200)))

@@ -64,6 +64,21 @@ def test_after_the_clock_was_set_back_what_failed_in_the_future_is_due(scene: Sc
     assert scene.store.custody.hasten(set_back) == 0
 
 
+def test_after_the_clock_was_set_a_letter_that_waits_is_due(scene: Scene) -> None:
+    outbox = scene.store.outbox
+    scene.store.oversight.observe(LATER, "1", "{}", [], [(str(n), "webhook", "{}") for n in range(3)], {})
+    letters = outbox.due(LATER, 9)
+    for letter in letters:
+        outbox.postpone(letter.id, LATER + 900 * SECOND, "nobody is there")
+    outbox.delivered(letters[0].id, LATER)
+    outbox.give_up(letters[1].id, LATER, "no")
+    assert outbox.due(NOON, 9) == []
+
+    scene.store.custody.hasten(NOON)
+
+    assert [each.id for each in outbox.due(NOON, 9)] == [letters[2].id]
+
+
 def test_what_there_is_to_do_is_told_at_a_glance(scene: Scene) -> None:
     waiting = scene.store.custody.waiting()
     assert (waiting.queued, waiting.next_due, waiting.has_commands) == ({}, None, False)

@@ -76,6 +76,9 @@ UPDATE task SET due_at = ?1
 WHERE state < 3 AND state = 2 AND due_at > ?1
   AND (SELECT ended_at FROM attempt WHERE attempt.task = task.id AND attempt.attempt = task.attempt) > ?1
 
+-- name: hasten_letters
+UPDATE outbox SET due_at = ?1 WHERE delivered_at IS NULL AND gave_up_at IS NULL AND due_at > ?1
+
 -- name: unhandle
 UPDATE type SET handled = 0 WHERE handled = 1
 
