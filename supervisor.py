@@ -32,7 +32,7 @@ from workers.channel import PeerGone
 from workers.fork_client import ForkServer
 from workers.reckoning import Summary, reckon, tell
 from workers.signals import SignalInbox
-from workers.timetable import Timetable, WallClock
+from workers.timetable import Timetable
 from workers.trouble import Trouble
 
 TICK_S = 0.010  # only while somebody is at work
@@ -91,7 +91,6 @@ class Supervisor:
         self._knows_types = False  # and so does the store
         self._trouble = Trouble()
         self._summary = Summary()
-        self._wall = WallClock(self._clock)
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, self._obey_signals)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
@@ -254,6 +253,7 @@ class Supervisor:
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
+        self._parts.wall.follow()  # before what has its end by it
         waiting = self._parts.waiting()
         if waiting.has_commands or self._parts.commands.has_open:
             self._parts.commands.obey()
@@ -306,9 +306,7 @@ class Supervisor:
         self._parts.chores.poke(self._pool.is_at_work)
         self._parts.undertaker.watch_memory()
         self._parts.rotate_logs()
-        if self._wall.has_stepped():
-            self._parts.chores.suspend_retention()
-            self._parts.store.custody.hasten(self._clock.now())
+        if self._parts.wall.follow():
             self._timetable.now("look")
         if self._parts.recovered.waiting:
             self._parts.recover_again()

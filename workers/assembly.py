@@ -15,6 +15,7 @@ from agent.errors import AgentError, ConfigError
 from agent.escalation.channel import Channel
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
+from agent.maintenance.clock_watch import set_since
 from agent.steering.configured import channels, governor_settings, retention
 from agent.steering.governing import Governing, PoolView
 from agent.steering.standing import EVERYTHING, StandingOrders
@@ -31,6 +32,7 @@ from workers.fork_client import ForkServer
 from workers.orders import Orders, worker_settings
 from workers.pool import WorkerPool
 from workers.recovery import Recovered, recover
+from workers.wall_clock import WallClock
 
 PATIENCE_S = 2.0  # for the write lock; then its holder is looked at
 NOBODY = 0
@@ -47,6 +49,7 @@ class Parts:
     store: SqliteStore
     recovered: Recovered
     standing: StandingOrders
+    wall: WallClock
     governing: Governing
     undertaker: Undertaker
     pool: WorkerPool
@@ -73,7 +76,7 @@ class Parts:
     def recover_again(self) -> None:
         """Look once more at owners that nobody could prove dead."""
         stale_s = 2 * self.config.telemetry.sample_interval_s
-        self.recovered = recover(self.store, self.clock, stale_s, self.pool.workers)
+        self.recovered = recover(self.store, self.clock, stale_s, self.pool.workers, self.recovered)
 
     def rotate_logs(self) -> None:
         """Begin new log files where the old ones have grown large; a directory that forbids it stops nobody."""
@@ -119,6 +122,8 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     recovered = recover(store, clock, 2 * config.telemetry.sample_interval_s)
     store.custody.hasten(clock.now())
     standing = StandingOrders(store.oversight, clock)
+    standing.shift(set_since(store.upkeep, clock))
+    wall = WallClock(clock, store.custody, standing)
     ways = channels(config, clock)
     metrics = MetricsFile(directory)
     governor = governor_settings(config, standing.now.max)
@@ -129,7 +134,7 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     version = standing.now.version
     pool = WorkerPool(store, fork_server, selector, undertaker, clock, nobody, version, standing.touch)
     return Parts(
-        config, clock, logfile, metrics, store, recovered, standing, governing, undertaker, pool,
+        config, clock, logfile, metrics, store, recovered, standing, wall, governing, undertaker, pool,
         Commands(store, pool, standing, clock), start_chores(config, store.path, clock), Doorbell(store.doorbell_path),
     )  # fmt: skip
 

@@ -30,8 +30,12 @@ WHY = "the agent was stopped or died while the handler ran"
 
 @dataclass(slots=True)
 class Recovered:
-    """What was found and done: numbers of workers and tasks. `waiting`: owners that may still live elsewhere."""
+    """What was found and done: numbers of workers and tasks. `waiting`: owners that may still live elsewhere.
 
+    `began_ns`: when we looked first, monotonic.
+    """
+
+    began_ns: int
     workers: int = 0
     killed: int = 0
     recorded: int = 0
@@ -47,13 +51,15 @@ class Recovered:
         self.rescued += burial.rescued
 
 
-def recover(store: SqliteStore, clock: Clock, stale_after_s: float, ours: Container[int] = ()) -> Recovered:
-    """Bury every worker that is not of `ours`; call it under the supervisor's lock."""
-    done = Recovered()
+def recover(
+    store: SqliteStore, clock: Clock, stale_after_s: float, ours: Container[int] = (), before: Recovered | None = None
+) -> Recovered:
+    """Bury every worker that is not of `ours`; call it under the supervisor's lock. `before`: what was done earlier."""
+    done = Recovered(before.began_ns if before else clock.monotonic())
     left = [row for row in store.custody.workers() if row.id not in ours]
     done.killed = _end(left)
     for row in left:
-        if is_alive(row.identity) is None and clock.now() - row.heartbeat_at <= stale_after_s * SECOND:
+        if is_alive(row.identity) is None and _age_s(row, clock, done.began_ns) <= stale_after_s:
             done.waiting += 1
             continue
         done.add(_bury(store, clock, row.id))
@@ -62,8 +68,14 @@ def recover(store: SqliteStore, clock: Clock, stale_after_s: float, ours: Contai
     if not done.waiting and not ours:
         _discard_slots(store.slots_directory)
     if done.workers:
-        log("recovery.done", **{name: getattr(done, name) for name in Recovered.__slots__})
+        log("recovery.done", **{name: getattr(done, name) for name in Recovered.__slots__[1:]})
     return done
+
+
+def _age_s(row: WorkerRow, clock: Clock, began_ns: int) -> float:
+    """Of the heartbeat; of one in the future, for the clock was set back, at least the time for which we look."""
+    age_s = (clock.now() - row.heartbeat_at) / SECOND
+    return age_s if age_s >= 0 else (clock.monotonic() - began_ns) / 1e9
 
 
 def _end(left: Iterable[WorkerRow]) -> int:

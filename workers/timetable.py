@@ -1,12 +1,10 @@
-"""When the supervisor's loop has to do what: a due time for each duty, in monotonic nanoseconds; and clock steps."""
+"""When the supervisor's loop has to do what: a due time for each duty, in monotonic nanoseconds."""
 
 from __future__ import annotations
 
 from agent.clock import SECOND, Clock
-from agent.telemetry.logs import log
 
 LONGEST_WAIT_S = 3600.0
-STEP_S = 5.0  # a wall clock that moved by more than this against the monotonic one was set
 
 
 class Timetable:
@@ -62,23 +60,3 @@ class Timetable:
     def wait_s(self) -> float | None:
         """Seconds until the next duty; None: there is none."""
         return max(0.0, (min(self._due.values()) - self._clock.monotonic()) / 1e9) if self._due else None
-
-
-class WallClock:
-    """Notices when the wall clock is set."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._offset = self._now()
-
-    def has_stepped(self) -> bool:
-        """Whether it was set since the last time somebody asked."""
-        before, self._offset = self._offset, self._now()
-        step = self._offset - before
-        if abs(step) <= STEP_S * SECOND:
-            return False
-        log("clock.stepped", by_s=step / SECOND)
-        return True
-
-    def _now(self) -> int:
-        return self._clock.now() - self._clock.monotonic() // 1000

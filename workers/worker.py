@@ -186,6 +186,7 @@ class Worker:
                 return outcome
         else:
             self._failed += 1
+            ended_at = wall_ns() // 1000  # what is due by it is due by the clock as it is now, should it have been set
             outcome = fail(attempt_of(task, handler, settings, started_at, ended_at), result, settings, self._rng)
         told = (outcome.state, outcome.error, self._target.version, outcome.due_at)
         self._tally.tell(Ended(outcome.task, handler.type, outcome.attempt, *told))

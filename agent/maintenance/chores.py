@@ -11,13 +11,13 @@ from typing import Any
 from agent.clock import SECOND, Clock
 from agent.errors import AgentError
 from agent.failpoints import ARMED, reach
+from agent.maintenance.clock_watch import ClockWatch
 from agent.store import SqliteStore
 
 PAGE_BYTES = 4096
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 WATCH_LOG_S = 0.05  # while workers write
 PRUNE_EVERY_S = 60.0
-SUSPENSION_NS = 24 * 3600 * 1_000_000_000
 BATCHES_A_TURN = 20
 IDLE_S = 60.0
 
@@ -38,9 +38,9 @@ class Chores(threading.Thread):
         super().__init__(name="chores", daemon=True)
         self.retention = retention
         self.deliver = deliver
-        self._prune_not_before_ns = 0
         self._store = store
         self._clock = clock
+        self._clock_watch = ClockWatch(store.upkeep, clock)
         self._poked = threading.Event()
         self._stopping = False
         self._is_active = False
@@ -50,10 +50,6 @@ class Chores(threading.Thread):
         """Look around now. `is_active`: workers write, so the log is watched."""
         self._is_active = is_active
         self._poked.set()
-
-    def suspend_retention(self) -> None:
-        """Delete nothing for a day: the clock was set, and what looks old may not be."""
-        self._prune_not_before_ns = self._clock.monotonic() + SUSPENSION_NS
 
     def stop(self, timeout: float) -> None:
         """End after the chore under way; a last checkpoint comes with the store's closing."""
@@ -91,8 +87,8 @@ class Chores(threading.Thread):
             self._store.upkeep.checkpoint(finish=True)
 
     def _prune(self) -> None:
-        now = self._clock.now()
-        if self._clock.monotonic() < max(self._prune_due_ns, self._prune_not_before_ns):
+        now = self._clock.now()  # first: should the clock be set right after, it is looked at below
+        if not self._clock_watch.is_trusted() or self._clock.monotonic() < self._prune_due_ns:
             return
         self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
         tasks = self._prune_tasks(now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from agent.clock import Clock
 from agent.overview import EVERYTHING, changed, lasting
 from agent.store.oversight import Oversight
@@ -31,6 +33,13 @@ class StandingOrders:
         """When the next order ends (wall µs)."""
         ends = [until for until in (*self.now.paused.values(), self.now.max_until) if until is not None]
         return min(ends, default=None)
+
+    def shift(self, step: int) -> None:
+        """The wall clock was set by so many microseconds: orders that were to last so long still do."""
+        paused = {scope: until and until + step for scope, until in self.now.paused.items()}
+        shifted = replace(self.now, paused=paused, max_until=self.now.max_until and self.now.max_until + step)
+        if shifted != self.now:
+            self.now = self._oversight.admit(shifted)
 
     def end_what_is_over(self) -> None:
         """Lift orders whose time has passed."""

@@ -49,6 +49,7 @@ EVENTS = {
     "output.dropped": "Lines were dropped, because their reader or their disk could not take them.",
     "output.not_rotated": "A log has grown large and its directory does not let it be renamed: it grows on.",
     "clock.stepped": "The wall clock was set.",
+    "machine.resumed": "The machine had been suspended.",
 }
 """Event name to what it says."""
 

@@ -144,8 +144,10 @@ def cut_off(payload: Payload) -> Payload:
 
 @handler("fails")
 def fails(payload: Payload) -> Payload:
-    """Raises in the first `times` attempts (left out: in all)."""
+    """Raises in the first `times` attempts (left out: in all), once the file `gate` is there, if one is named."""
     effect("start")
+    while not (HERE / payload.get("gate", "")).exists():
+        time.sleep(0.002)
     if current_attempt().attempt <= payload.get("times", 1000):
         raise ValueError(payload.get("text", "no luck"))
     return {"attempt": current_attempt().attempt}
