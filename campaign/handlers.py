@@ -107,6 +107,16 @@ def fails(payload: Payload) -> Payload:
     return told(payload)
 
 
+@handler("stumbles", max_attempts=3)
+def stumbles(payload: Payload) -> Payload:
+    """Raises in its first `times` attempts, after `s` seconds."""
+    with seen():
+        time.sleep(payload["s"])
+        if current_attempt().attempt <= payload["times"]:
+            raise ValueError("no luck")
+    return told(payload)
+
+
 @handler("hopeless")
 def hopeless(payload: Payload) -> Payload:
     """Says that there is no use in trying again."""
