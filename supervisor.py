@@ -34,12 +34,14 @@ from workers.reckoning import Summary, reckon, tell
 from workers.signals import SignalInbox
 from workers.timetable import Timetable
 from workers.trouble import Trouble
+from workers.vigil import Vigil
 
 TICK_S = 0.010  # only while somebody is at work
 GLANCE_S = 1.0  # the safety net behind the doorbell
 TROUBLE_S = 0.5
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
 INTERRUPTED = 130
+HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCONT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Plan:
 
 def supervise(plan: Plan) -> int:
     """Supervise until told to stop, or until nothing is left to run; the exit code. Raises AgentError."""
-    with SignalInbox(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals, DefaultSelector() as selector:
+    with SignalInbox(*HEEDED) as signals, DefaultSelector() as selector:
         fork_server = plan.start()  # before the database is opened: it must never hold a handle of it
         try:
             parts = assemble(plan.loaded, fork_server, selector, Clock())
@@ -91,6 +93,7 @@ class Supervisor:
         self._knows_types = False  # and so does the store
         self._trouble = Trouble()
         self._summary = Summary()
+        self._vigil = Vigil(self._clock.monotonic())
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, self._obey_signals)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
@@ -180,7 +183,9 @@ class Supervisor:
 
     def _obey_signals(self) -> None:
         for number in sorted(self._signals.take(), key=signal.SIGHUP.__eq__):  # stops first: a reload may fail
-            if number == signal.SIGHUP and reload(self._parts, self._plan.reload):
+            if number == signal.SIGCONT:
+                self._vigil.go_on()
+            elif number == signal.SIGHUP and reload(self._parts, self._plan.reload):
                 self._order()
             elif number in (signal.SIGINT, signal.SIGTERM):
                 self._stop(is_forced=self._is_stopping)
@@ -209,11 +214,12 @@ class Supervisor:
             self._notifier.tell(WATCHDOG=1)
 
     def _look_after_workers(self, now_ns: int) -> None:
+        self._obey_signals()  # one may tell that we were stopped just before `now_ns`
+        self._pool.stops.count_out(self._vigil.look(now_ns, self._timetable.late_s("tick")))
         self._pool.enrol()
         if self._pool.bury_dead():
             self._timetable.now("look")
         self._pool.fill(now_ns)
-        self._pool.stops.count_out(self._timetable.late_s("tick"))
         if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
             self._timetable.now("look")
         if self._pool.is_at_work:

@@ -25,11 +25,11 @@ from campaign.world import World
 
 ROUNDS = 5
 WORKERS = 3
-FAULTS, SHORT = 60, 10
+FAULTS, SHORT = 60, 8
 YEARS_10 = 10 * 365.25 * 86400
 JUMPS_S = (0, 1, -1, 3600, -3600, YEARS_10, -YEARS_10)
 WEIGHTS = {"jump": 10, "suspend": 3, "restart": 2, "kill supervisor": 2, "pause": 3, "burst": 1, "look": 2}
-FEED = 30  # how many unfinished tasks there are at least
+FEED, SHORT_FEED = 30, 6  # how many unfinished tasks there are at least
 SOON_S = 0.3  # delays, and operators' pauses
 PATIENT_S = 30.0  # deadlines, which nobody reaches
 LATE_S = 5.0  # beyond what a wait was to last
@@ -92,6 +92,7 @@ class _Moving:
         number = run.pick(FAULTS, SHORT)
         self._plan = [*WEIGHTS, *self._rng.choices([*WEIGHTS], [*WEIGHTS.values()], k=number - len(WEIGHTS))]
         self._rng.shuffle(self._plan)
+        self._fed = run.pick(FEED, SHORT_FEED)
         self._faults: Counter[str] = Counter()
         self._deaths = 0
         self._breaches: list[str] = []
@@ -113,12 +114,11 @@ class _Moving:
         return self._world.judge(self._faults, self._deaths, self._breaches, wall_is_true=False)
 
     def _feed(self) -> None:
-        while self._world.unfinished() < FEED:
-            seconds = [self._load.choice([0, 0.01, 0.1, 0.4]) for _ in range(10)]
-            self._world.enqueue("nap", [{"s": each} for each in seconds])
-            self._world.enqueue("nap", [{"s": 0.1}] * 2, timeout=PATIENT_S)
-            self._world.enqueue("nap", [{"s": 0}] * 2, delay=SOON_S)
-            self._world.enqueue("stumbles", [{"s": 0.3, "times": self._load.choice([1, 2])} for _ in range(4)])
+        while self._world.unfinished() < self._fed:
+            self._world.enqueue("nap", [{"s": self._load.choice([0, 0.01, 0.1, 0.4])} for _ in range(4)])
+            self._world.enqueue("nap", [{"s": 0.1}], timeout=PATIENT_S)
+            self._world.enqueue("nap", [{"s": 0}], delay=SOON_S)
+            self._world.enqueue("stumbles", [{"s": 0.3, "times": self._load.choice([1, 2])} for _ in range(2)])
 
     # -- Faults
 

@@ -82,7 +82,7 @@ class _Holding:
 
     def _stop_the_supervisor(self, point: str) -> None:
         lock = WriteLock.of(run_directory(self._world.database))
-        while lock.holder() != (pid := self._caught("supervisor", point)):
+        while (pid := self._caught("supervisor", point)) != lock.holder():
             hit(pid, signal.SIGCONT)  # its other thread had the lock, and stopped a little later than the main thread
             self._feed()
         self._faults[f"stop supervisor {point}"] += 1

@@ -16,7 +16,6 @@ from workers.process import Halt, Running, WorkerProcess
 
 UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
-STOOD_STILL_S = 0.25  # a tick as late as this: the supervisor did not run, and cannot say what workers did meanwhile
 UNSEEN_S = 1.0  # between two looks at the fork server
 CUT_OFF_AFTER = 4  # complaints in a row, two seconds
 
@@ -78,7 +77,7 @@ class Stops:
 
     def count_out(self, seconds: float) -> None:
         """For so long nobody can vouch for the workers: deadlines do not count it, as they do not count a freeze."""
-        if seconds < STOOD_STILL_S:
+        if not seconds:
             return
         now, unseen_ns = self._clock.monotonic(), int(seconds * 1e9)
         for worker in self._workers.values():

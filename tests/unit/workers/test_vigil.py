@@ -1,0 +1,28 @@
+"""For how long the supervisor did not run."""
+
+from __future__ import annotations
+
+from workers.vigil import LATE_S, Vigil
+
+SECOND = 10**9
+
+
+def test_looks_in_time_are_no_gap() -> None:
+    vigil = Vigil(0)
+    assert [vigil.look(n * SECOND // 100, 0.001) for n in range(1, 5)] == [0] * 4
+
+
+def test_a_look_that_is_late_is_a_gap() -> None:
+    vigil = Vigil(0)
+    assert vigil.look(SECOND, LATE_S / 2) == 0
+    assert vigil.look(5 * SECOND, 3.5) == 3.5
+
+
+def test_after_a_sigcont_all_since_the_last_look_is_a_gap_once() -> None:
+    vigil = Vigil(0)
+    vigil.look(SECOND, 0)
+    vigil.go_on()
+    assert vigil.look(4 * SECOND, 0) == 3
+    assert vigil.look(5 * SECOND, 0) == 0
+    vigil.go_on()
+    assert vigil.look(9 * SECOND, 3.5) == 4

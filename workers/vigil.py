@@ -1,0 +1,33 @@
+"""How long the supervisor itself did not run: what workers did meanwhile it cannot tell, nor whether they could.
+
+Why it is so: a SIGCONT proves that we were stopped, whatever we were doing; a cgroup's freezer and a paused machine
+send none, but then a tick comes late. A tick that is late because a write took long proves nothing, and is none of this:
+ticks are put on the timetable after it.
+"""
+
+from __future__ import annotations
+
+LATE_S = 0.25  # a tick as late as this: we did not run
+
+
+class Vigil:
+    """Keeps the time of the last look at the workers."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._looked_ns = now_ns
+        self._was_stopped = False
+
+    def go_on(self) -> None:
+        """A SIGCONT has come."""
+        self._was_stopped = True
+
+    def look(self, now_ns: int, late_s: float) -> float:
+        """Workers are looked at, `late_s` later than they should; for how many seconds before we did not run.
+
+        Whatever comes after `now_ns` is the next look's.
+        """
+        before, self._looked_ns = self._looked_ns, now_ns
+        was_stopped, self._was_stopped = self._was_stopped, False
+        if was_stopped:
+            return (now_ns - before) / 1e9
+        return late_s if late_s >= LATE_S else 0.0
