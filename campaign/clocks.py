@@ -25,7 +25,7 @@ from campaign.world import World
 
 ROUNDS = 5
 WORKERS = 3
-FAULTS, SHORT = 60, 8
+FAULTS, SHORT = 60, 7
 YEARS_10 = 10 * 365.25 * 86400
 JUMPS_S = (0, 1, -1, 3600, -3600, YEARS_10, -YEARS_10)
 WEIGHTS = {"jump": 10, "suspend": 3, "restart": 2, "kill supervisor": 2, "pause": 3, "burst": 1, "look": 2}
@@ -33,7 +33,7 @@ FEED, SHORT_FEED = 30, 6  # how many unfinished tasks there are at least
 SOON_S = 0.3  # delays, and operators' pauses
 PATIENT_S = 30.0  # deadlines, which nobody reaches
 LATE_S = 5.0  # beyond what a wait was to last
-BREAK_S = 0.5  # between two faults, at most: longer than a sample's interval
+BREAK_S, SHORT_BREAK_S = 0.5, 0.2  # between two faults, at most: longer than a sample's interval
 COMMANDS = (("stats",), ("stats", "--json"), ("tasks",), ("workers",), ("inspect", "1", "--attempts"))
 SETTINGS: dict[str, dict[str, Any]] = {
     "governance": {
@@ -92,7 +92,8 @@ class _Moving:
         number = run.pick(FAULTS, SHORT)
         self._plan = [*WEIGHTS, *self._rng.choices([*WEIGHTS], [*WEIGHTS.values()], k=number - len(WEIGHTS))]
         self._rng.shuffle(self._plan)
-        self._fed = run.pick(FEED, SHORT_FEED)
+        self._break_s = SHORT_BREAK_S if run.is_short else BREAK_S
+        self._fed, self._looks = run.pick(FEED, SHORT_FEED), run.pick(len(COMMANDS), 2)
         self._faults: Counter[str] = Counter()
         self._deaths = 0
         self._breaches: list[str] = []
@@ -104,7 +105,7 @@ class _Moving:
         for fault in self._plan:
             self._feed()
             self._do(fault)
-            time.sleep(self._rng.uniform(0, BREAK_S))
+            time.sleep(self._rng.uniform(0, self._break_s))
             self._see_that_nobody_ended()
         self._jump_to(0)
         self._see_that_nothing_waits_for_years()
@@ -174,7 +175,7 @@ class _Moving:
 
     def _look(self) -> None:
         """Commands bear with any time."""
-        for words in COMMANDS:
+        for words in self._rng.sample(COMMANDS, self._looks):
             done = self._world.command(*words)
             if done.returncode or "Traceback" in done.stderr or "-" in str(self._oldest(done.stdout, words)):
                 said = f"{done.returncode}: {done.stdout[-200:]} {done.stderr[-300:]}"
@@ -203,8 +204,7 @@ class _Moving:
         canary = self._world.enqueue("nap", [{"s": 0}], priority=9)[0]
 
         def goes_on() -> bool:
-            states = self._world.look()
-            return not states["retry_scheduled"] and not states["queued"] and not states["in_progress"]
+            return self._world.unfinished() == self._world.look()["scheduled"]
 
         if not came_true(goes_on, LATE_S + 10):
             waiting = "SELECT id, due_at FROM tasks WHERE state = 'retry_scheduled' LIMIT 3"

@@ -23,8 +23,8 @@ from campaign.world import World
 ROUNDS = 12
 WORKERS = 6
 HEARTBEAT_S = 0.1
-LONGEST = 20  # heartbeats
-FAULTS, SHORT = 150, 12
+LONGEST, SHORT_LONGEST = 20, 8  # heartbeats
+FAULTS, SHORT = 150, 9
 AT_ONCE = 4  # workers that stand still
 FEED = 60  # how many unfinished tasks there are at least
 DEADLINE_S = 0.8  # of tasks that take a quarter of it, and of some that take for ever
@@ -58,7 +58,7 @@ class _Stopping:
     def __init__(self, run: Run, world: World) -> None:
         self._world = world
         self._rng, self._load = run.rng("faults"), run.rng("load")
-        number = run.pick(FAULTS, SHORT)
+        number, self._longest = run.pick(FAULTS, SHORT), run.pick(LONGEST, SHORT_LONGEST)
         self._plan = [*WEIGHTS, *self._rng.choices([*WEIGHTS], [*WEIGHTS.values()], k=number - len(WEIGHTS))]
         self._rng.shuffle(self._plan)
         self._faults: Counter[str] = Counter()
@@ -159,7 +159,7 @@ class _Stopping:
         return self._world.pids("worker")
 
     def _duration(self) -> float:
-        return self._rng.uniform(1, LONGEST) * HEARTBEAT_S
+        return self._rng.uniform(1, self._longest) * HEARTBEAT_S
 
     def _until(self) -> float:
         return time.monotonic() + self._duration()
