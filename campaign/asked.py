@@ -15,6 +15,7 @@ class Asked:
     def __init__(self) -> None:
         self.payloads: list[tuple[str, Payload]] = []  # type and payload, by number
         self.numbers: dict[int, int] = {}  # by acknowledged id
+        self.inside: dict[int, tuple[str, Payload]] = {}  # what handlers ask for, key and payload: by their task's id
         self.by_key: dict[str, list[int]] = defaultdict(list)  # acknowledged ids, in order
 
     def number(self, type_: str, payloads: Iterable[Mapping[str, Any]]) -> list[Payload]:

@@ -40,10 +40,10 @@ class Cell:
         then = f", then {self.then or 'left alone'}" if self.action == "stop" else ""
         return f"{self.action} at {self.point} in the {self.role.replace('_', ' ')}{then}{', many' * self.many}"
 
-    def entry(self, file: str) -> str:
+    def entry(self, file: str, chance: float = 1.0) -> str:
         """For the environment variable of the failpoints: once, and only while `file` is not there."""
         action = f"sleep={SLEEP_S}" if self.action == "sleep" else self.action
-        return f"{self.point}:{action}:by={self.role}:n={1 + self.many}:once={file}"
+        return f"{self.point}:{action}:by={self.role}:n={1 + self.many}:p={chance}:once={file}"
 
     @property
     def ends_it(self) -> bool:

@@ -9,6 +9,7 @@ says.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import random
 import time
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from enhanced_automation_agent import Fail, current_attempt, handler
+from enhanced_automation_agent import EnhancedAutomationAgent, Fail, current_attempt, handler
 
 HERE = Path(__file__).resolve().parent
 Payload = dict[str, Any]
@@ -96,6 +97,19 @@ def gate(payload: Payload) -> Payload:
         while not (HERE / payload["gate"]).exists():
             time.sleep(0.002)
     return told(payload)
+
+
+@handler("asks")
+def asks(payload: Payload) -> Payload:
+    """Asks for another task, once and for all: its key is the payload's `key`."""
+    with seen():
+        _agent().enqueue("nap", payload["task"], idempotency_key=payload["key"])
+    return told(payload)
+
+
+@functools.cache
+def _agent() -> EnhancedAutomationAgent:
+    return EnhancedAutomationAgent(HERE / "config.yml")
 
 
 @handler("fails", max_attempts=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 
 from agent.clock import Clock
 from agent.store.connection import Connection
@@ -16,8 +17,8 @@ from campaign.world import World
 LONG_S = 0.06  # beyond what the supervisor waits before it writes a start, and takes back what stands behind
 
 
-def ask(world: World, rng: random.Random) -> None:
-    """Some twenty tasks of every kind."""
+def ask(world: World, rng: random.Random, from_inside: bool = True) -> None:
+    """Some twenty tasks of every kind; `from_inside`: with some whose handlers ask for others."""
     world.enqueue("nap", [{"s": rng.choice([0, 0.001, 0.005, 0.02])} for _ in range(12)])
     world.enqueue("nap", [{"s": LONG_S}] * 2, priority=rng.choice([0, 1]))
     world.enqueue("nap", [{"s": 0.001}] * 2, delay=rng.uniform(0.05, 0.3))
@@ -26,6 +27,22 @@ def ask(world: World, rng: random.Random) -> None:
     world.enqueue("large", [{"bytes": rng.choice([1000, 200_000])} for _ in range(2)])
     for _ in range(2):
         ask_twice(world, f"{rng.getrandbits(64):x}")
+    if from_inside:
+        for key in (f"{rng.getrandbits(64):x}" for _ in range(3)):
+            (inner,) = world.asked.number("nap", [{"s": 0.002}])
+            (id_,) = world.enqueue("asks", [{"task": inner, "key": key}])
+            world.asked.inside[id_] = key, inner
+
+
+def hear_handlers(world: World) -> Iterator[str]:
+    """At rest: what a handler asked for before it succeeded was acknowledged; complaints if it is not there."""
+    for id_, (key, payload) in world.asked.inside.items():
+        query = "SELECT state, (SELECT task FROM key WHERE key = ?) FROM tasks WHERE id = ?"
+        state, inner = world.rows(query, key, id_)[0]
+        if inner is not None:
+            world.asked.acknowledged([inner], [payload], key)
+        elif state == "succeeded":
+            yield f"lost: task {id_} succeeded, and what its handler asked for under key {key} is not in the store"
 
 
 def ask_twice(world: World, key: str) -> None:

@@ -9,11 +9,12 @@ from itertools import groupby
 
 from agent.failpoints import POINTS
 from campaign import Broken
-from campaign.cells import BY_ROLE, Cell, matrix
+from campaign.cells import AT_START, BY_ROLE, Cell, matrix
 from campaign.run import Figure, Report, Run, total
 from campaign.stage import Stage
 
 SHORT = 3  # cells of a short round
+STORMS, STORM_S, IN_A_STORM, CHANCE = 10, 5.0, 8, 0.1
 GLANCE_S = 1.5  # the supervisor looks by itself so often, at the latest
 FREED_WITHIN_S = 5.0
 
@@ -38,7 +39,20 @@ def run(run: Run) -> Report:
         reports.append(replace(report, breaches=tuple(f"{breach} [{where}]" for breach in report.breaches)))
         unheard_s += stage.unheard_s
         freed_s += stage.freed_s
+    reports += [_storm(run, number) for number in range(run.pick(STORMS, 0))]
     return replace(total(reports), figures=tuple(_figures(unheard_s, freed_s)))
+
+
+def _storm(run: Run, number: int) -> Report:
+    """Several faults in one world, at passes of their points that chance picks."""
+    rng = run.rng(f"storm {number}")
+    cells = rng.sample([cell for cell in matrix() if cell.role != "caller" and cell.action != "stop"], IN_A_STORM)
+    cells = [cell for cell in cells if cell.point not in AT_START]
+    with Stage(run.directory / f"storm-{number}", cells, rng, CHANCE) as stage:
+        happened = stage.storm(STORM_S)
+        report = stage.judge(Counter(f"{cell.action} in the {cell.role}, by chance" for cell in happened))
+    named = ", ".join(map(str, happened))
+    return replace(report, breaches=tuple(f"{breach} [storm {number}: {named}]" for breach in report.breaches))
 
 
 def _groups(cells: Sequence[Cell], is_short: bool) -> Iterator[list[Cell]]:

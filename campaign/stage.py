@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,7 @@ from agent.failpoints import VARIABLE
 from campaign import Broken
 from campaign.asked import Payload
 from campaign.cells import AT_START, NEEDS_A_DEATH, Cell
-from campaign.load import ask, make_older
+from campaign.load import ask, hear_handlers, make_older
 from campaign.processes import came_true, hit, is_alive, is_stopped, until
 from campaign.run import Report
 from campaign.world import World
@@ -30,24 +30,27 @@ SETTINGS = {"governance": {"freeze_max_s": 0.5}}  # who was stopped from outside
 REACHED_WITHIN_S, FINISHED_WITHIN_S, SETTLED_WITHIN_S = 15.0, 30.0, 10.0
 PROVOKED_EVERY_S = 0.7
 STANDS_STILL_S = 0.3
+PAUSE_S = 0.2
 A_LOG = [{"s": 0, "text": "x" * 150_000}] * 40  # what it takes to have a checkpoint
 MANY = 2500
 EXIT_CODES = {"kill": -signal.SIGKILL, "stop": -signal.SIGKILL, "full": 69}
 
 
 class Stage:
-    """One world; `play` its cells one after the other, then `judge`.
+    """One world; `play` its cells one after the other, or `storm` with all, then `judge`.
+
+    `chance`: of each pass of a point to be the one at which it happens.
 
     `unheard_s`: from the death of a caller that could not ring until its task started. `freed_s`: from the stop of a
     worker that holds the write lock until its end.
     """
 
-    def __init__(self, directory: Path, cells: Sequence[Cell], rng: random.Random) -> None:
+    def __init__(self, directory: Path, cells: Sequence[Cell], rng: random.Random, chance: float = 1.0) -> None:
         directory.mkdir()
         self._files = {cell: directory / f"fault-{number}" for number, cell in enumerate(cells)}
         for file in self._files.values():
             file.touch()
-        entries = "; ".join(cell.entry(str(file)) for cell, file in self._files.items())
+        entries = "; ".join(cell.entry(str(file), chance) for cell, file in self._files.items())
         self._world = World(directory / "world", WORKERS, SETTINGS, {VARIABLE: entries})
         self._rng = rng
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -69,13 +72,42 @@ class Stage:
         if "Traceback" in self._world.errors()[said:] and cell.action not in ("raise", "full"):
             self._complain(cell, "somebody ended with a traceback")
 
-    def judge(self, faults: dict[str, int]) -> Report:
+    def storm(self, seconds: float) -> list[Cell]:
+        """All of them, at passes that chance picks, while workers die besides; which of them happened in time."""
+        for cell in self._files:
+            self._arm(cell)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and len(self._happened()) < len(self._files):
+            self._replace_supervisor()
+            ask(self._world, self._rng)
+            if workers := self._world.pids("worker"):
+                hit(self._rng.choice(workers))
+            time.sleep(PAUSE_S)
+        happened = self._happened()
+        for file in self._files.values():
+            file.touch()
+        if not came_true(lambda: self._replace_supervisor() and self._has_finished(), FINISHED_WITHIN_S):
+            self._complaints.append(f"reaction: work did not end: {self._world.look()}")
+        return happened
+
+    def _happened(self) -> list[Cell]:
+        return [cell for cell, file in self._files.items() if file.exists() and file.read_text()]
+
+    def _replace_supervisor(self) -> bool:
+        """One that a fault has ended is followed by another, which need not come to anything."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            self._world.reap()
+            self._supervisor = self._world.start(ready=False)
+        return True
+
+    def judge(self, faults: Mapping[str, int]) -> Report:
         """What came of all of them, after an end in order."""
         if self._supervisor is not None:
             self._supervisor.terminate()
             if code := self._supervisor.wait(SETTLED_WITHIN_S):
                 self._complaints.append(f"reaction: at the end the supervisor ended with {code}")
         self._world.stop()
+        self._complaints += hear_handlers(self._world)
         return self._world.judge(faults, self._world.deaths(), self._complaints)
 
     # -- Scenes
@@ -83,7 +115,7 @@ class Stage:
     def _serve(self, cell: Cell) -> int:
         """An agent at work."""
         self._see_to_a_supervisor()
-        ask(self._world, self._rng)
+        self._ask(cell)
         with ThreadPoolExecutor(1) as beside:  # whoever asks may have to wait until the process has been settled
             pid = self._reach(cell, lambda: beside.submit(self._provoke, cell))
             self._settle(cell, pid)
@@ -94,7 +126,11 @@ class Stage:
             hit(self._rng.choice(workers))
         elif cell.point == "during_checkpoint":
             self._world.enqueue("nap", A_LOG)
-        ask(self._world, self._rng)
+        self._ask(cell)
+
+    def _ask(self, cell: Cell) -> None:
+        # An error inside of a handler ends no worker.
+        ask(self._world, self._rng, from_inside=(cell.role, cell.action) != ("worker", "raise"))
 
     def _start(self, cell: Cell) -> int:
         """A supervisor that starts, and has something to put in order."""
