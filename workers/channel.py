@@ -119,6 +119,11 @@ class Channel:
             return None
         return self.receive()
 
+    def hang_up(self) -> None:
+        """Say no more and hear no more: the peer sees the end, while our descriptor stays ours."""
+        with suppress(OSError):  # it was gone before
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def detach(self) -> socket.socket:
         """The socket itself; the channel is of no use any more."""
         self._drop_queue()

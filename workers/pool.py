@@ -283,8 +283,9 @@ class WorkerPool:
         try:
             while (received := worker.channel.receive()) is not None:
                 self._take_in(worker, received[0])
-        except PeerGone:  # its exit is reported by the fork server
+        except PeerGone:  # its exit is reported by the fork server; should it live and have spoken nonsense, it leaves
             self._ignore(worker.channel)
+            worker.channel.hang_up()
 
     def _take_in(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
         match message["op"]:

@@ -45,6 +45,20 @@ def test_a_worker_that_can_no_longer_write_is_replaced_and_its_outcome_kept(worl
     assert world.client.inspect(cut_off)["attempt"] == 1
 
 
+def test_a_worker_that_speaks_nonsense_is_replaced(world: World) -> None:
+    world.configure(bulk__max_concurrent=1)
+    world.start()
+    babble = world.enqueue("babble")
+    world.reach(babble, "succeeded")
+    pid = world.starts(babble)[0].pid
+    world.idle(1)
+
+    after = world.enqueue("mark")
+
+    world.reach(after, "succeeded")
+    assert world.starts(after)[0].pid != pid
+
+
 def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:
     world.enqueue("nobody's")
     later = world.enqueue("mark", delay=4)

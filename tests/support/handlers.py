@@ -135,6 +135,18 @@ def copy(payload: Payload) -> Payload:
     return {}
 
 
+@handler("babble")
+def babble(payload: Payload) -> Payload:
+    """Writes nonsense into every socket of its process."""
+    effect("start")
+    for number in map(int, os.listdir("/proc/self/fd")):
+        path = Path(f"/proc/self/fd/{number}")
+        if path.is_symlink() and os.readlink(path).startswith("socket:"):
+            os.write(number, b"\xff{]")
+    effect("end")
+    return {}
+
+
 @handler("cut off")
 def cut_off(payload: Payload) -> Payload:
     """From now on its process can write to no file."""
