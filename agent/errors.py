@@ -11,7 +11,8 @@ AgentError                     1   something went wrong; the message says what, 
 ├── Unavailable               69   the agent or its database cannot be reached
 │   └── StoreError            69   the database cannot be used
 │       ├── NewerDatabase     69   the database was made by a newer version
-│       └── ForeignDatabase   69   the file is not a database of ours
+│       ├── ForeignDatabase   69   the file is not a database of ours
+│       └── StoreCutOff       69   this process has lost its descriptors of the database
 ├── TryLater                  75   the same call may succeed later
 │   ├── QueueFull             75   bulk.max_queued is reached
 │   ├── StoreLocked           75   another process holds the database
@@ -95,6 +96,10 @@ class NewerDatabase(StoreError):
 
 class ForeignDatabase(StoreError):
     """The file is not a database of this agent."""
+
+
+class StoreCutOff(StoreError):
+    """This process can no longer use the database, while others can."""
 
 
 class TryLater(AgentError):

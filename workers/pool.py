@@ -315,7 +315,7 @@ class WorkerPool:
             case "bye":
                 worker.phase = Phase.LEAVING
                 if not worker.is_draining:
-                    self.recycle(worker, "it has run its number of tasks")
+                    self.recycle(worker, message["why"])
 
     def _wake(self, worker: WorkerProcess) -> None:
         worker.tell({"op": "wake"}, self._rings)

@@ -22,7 +22,7 @@ import msgspec
 
 from agent import failpoints, handlers
 from agent.clock import wall_ns
-from agent.errors import StoreError, TryLater
+from agent.errors import StoreCutOff, StoreError, TryLater
 from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.secrecy import without_secrets
@@ -72,6 +72,8 @@ def main(boot: dict[str, Any], registry: Registry, control: socket.socket) -> in
         worker.run()
     except PeerGone:
         return 0  # the supervisor is gone; what is not recorded yet stands in the slot
+    except StoreCutOff as error:
+        worker.leave(str(error))
     return 0
 
 
@@ -133,8 +135,12 @@ class Worker:
                 break
             else:
                 self._wait()
+        self.leave("it has run its number of tasks")
+
+    def leave(self, why: str) -> None:
+        """Say goodbye: another worker takes our place."""
         self._say_counts()
-        self._channel.send({"op": "bye"})
+        self._channel.send({"op": "bye", "why": why})
 
     def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> None:
         """Run a chunk's tasks in order, until it ends, is taken back or has taken too long."""
@@ -219,6 +225,8 @@ class Worker:
             admission = self._admission if claims else None  # trouble may have brought another target
             try:
                 chunk = self._claim_and_open(kind, admission)
+            except StoreCutOff:
+                raise
             except (StoreError, TryLater) as error:
                 if admission is not None:
                     self._unbegun_after = 0  # whatever this try may have claimed goes back with the next

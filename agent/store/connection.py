@@ -2,8 +2,9 @@
 
 Why it is so: autocommit `UPDATE … RETURNING` keeps the write lock until its last row is fetched, so every write is
 BEGIN IMMEDIATE, fetch all, COMMIT. A connection that crossed a fork loses commits silently, so a forked child abandons
-the handle without closing it and opens anew. `busy` goes up before the write lock is asked for and stays up for reads:
-whoever freezes this process looks at it.
+the handle without closing it and opens anew. One whose descriptors lead elsewhere would damage the database: it is not
+used any more, nor is any other of its process. `busy` goes up before the write lock is asked for and stays up for
+reads: whoever freezes this process looks at it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import apsw
 
-from agent.errors import AgentError, ForeignDatabase, StoreError, StoreLocked
+from agent.errors import AgentError, ForeignDatabase, StoreCutOff, StoreError, StoreLocked
 from agent.failpoints import ARMED, reach
+from agent.store.descriptors import Descriptors, open_now
 from agent.store.locks import WriteLock
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
@@ -26,6 +28,8 @@ BUSY_TIMEOUT_MS = 5000
 LONGEST_LOG = 4096  # pages: where the chore thread does not keep the log short, or there is none, whoever commits does
 
 _abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
+_cut_off: set[Path] = set()  # databases that this process, and whoever it forks, can no longer use
+_opening: dict[int, threading.Lock] = {}  # by process: one handle at a time, so that its descriptors are known
 
 
 class Cursor(Protocol):
@@ -95,12 +99,16 @@ class Connection:
         self._pid = 0
         self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
         self._handle: apsw.Connection | None = None
+        self._descriptors = Descriptors({})
 
     @property
     def handle(self) -> apsw.Connection:
-        """The open handle of this very process."""
+        """The open handle of this very process. Raises StoreCutOff when its descriptors are not its own any more."""
         if self._handle is None or self._pid != os.getpid():
             return self._open()
+        if not self._descriptors.are_ours():
+            _cut_off.add(self.path)
+            raise _lost(self.path)
         return self._handle
 
     @contextmanager
@@ -155,9 +163,11 @@ class Connection:
     def close(self) -> None:
         """Close the handle; the next use opens it again. A handle that crossed a fork is only let go."""
         if self._handle is not None and self._pid == os.getpid():
-            with self._turn() as handle, _errors_of(self.path):
+            with suppress(StoreCutOff), self._turn() as handle, _errors_of(self.path):
+                handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
                 handle.close()
-        elif self._handle is not None:
+                self._handle = None
+        if self._handle is not None:
             _abandoned.append(self._handle)
         self._handle = None
 
@@ -189,8 +199,12 @@ class Connection:
             patience = self._lock.patience_s
             self._lock = WriteLock.of(self._lock.directory)
             self._lock.patience_s = patience
-        with _errors_of(self.path):
+        if self.path in _cut_off:
+            raise _lost(self.path)
+        with _opening.setdefault(os.getpid(), threading.Lock()), _errors_of(self.path):
+            before = open_now()
             self._handle = _connect(self.path, self._patience_ms, self._read_only)
+            self._descriptors = Descriptors.opened_since(before, self.path)
         self._pid = os.getpid()
         return self._handle
 
@@ -211,6 +225,8 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
         _create_private(path)
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # `_turn` lets one thread in at a time
     handle = apsw.Connection(str(path), flags=flags, statementcachesize=128)
+    # APSW closes what is open as the interpreter ends, wherever the descriptors lead by then: let nothing be written.
+    handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     handle.set_busy_timeout(patience_ms)
     handle.execute("PRAGMA trusted_schema = OFF")
     if not read_only:
@@ -218,7 +234,15 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
             handle.pragma("journal_mode", "wal")
         handle.execute("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
         handle.execute(f"PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
+    handle.pragma("schema_version")  # the first look opens the log and its index
     return handle
+
+
+def _lost(path: Path) -> StoreCutOff:
+    return StoreCutOff(
+        f"the descriptors of {path} in process {os.getpid()} were closed, or lead to other files now: let nothing there"
+        " close descriptors that it did not open, and start the process again"
+    )
 
 
 def _create_private(path: Path) -> None:

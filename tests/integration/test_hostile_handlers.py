@@ -59,6 +59,21 @@ def test_a_worker_that_speaks_nonsense_is_replaced(world: World) -> None:
     assert world.starts(after)[0].pid != pid
 
 
+def test_a_descriptor_of_ours_that_leads_elsewhere_is_never_written_through(world: World) -> None:
+    world.configure(bulk__max_concurrent=1)
+    world.start()
+    task = world.enqueue("lay over")
+    world.reach(task, "succeeded")
+
+    after = [world.enqueue("mark") for _ in range(20)]
+    world.reach(after, "succeeded")
+
+    assert "descriptors" in world.event("worker.recycled")["why"]
+    assert (world.directory / "precious").read_bytes() == b"precious" * 100_000
+    assert [world.client.inspect(each)["attempt"] for each in [task, *after]] == [1] * 21
+    assert not world.events("store.degraded")
+
+
 def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:
     world.enqueue("nobody's")
     later = world.enqueue("mark", delay=4)

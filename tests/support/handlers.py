@@ -147,6 +147,20 @@ def babble(payload: Payload) -> Payload:
     return {}
 
 
+@handler("lay over")
+def lay_over(payload: Payload) -> Payload:
+    """Opens the file `precious` under the number of the database's log, as who closes a number twice may do."""
+    effect("start")
+    file = os.open(HERE / "precious", os.O_RDWR | os.O_CREAT, 0o600)
+    os.write(file, b"precious" * 100_000)
+    for number in range(3, 64):
+        path = Path(f"/proc/self/fd/{number}")
+        if path.is_symlink() and os.readlink(path).endswith("-wal"):
+            os.dup2(file, number)
+    effect("end")
+    return {}
+
+
 @handler("cut off")
 def cut_off(payload: Payload) -> Payload:
     """From now on its process can write to no file."""
