@@ -35,6 +35,7 @@ from workers.attempt import Failure, attempt_of, fail, perform, succeed
 from workers.channel import Channel, PeerGone
 from workers.chunk_size import Pace
 from workers.messages import Boot, Ended, Target
+from workers.original import mark_original
 from workers.slot import (
     BEAT,
     BUSY,
@@ -94,7 +95,7 @@ class Worker:
         self._tally = Tally()
         self._rng = random.Random()
         self._running: tuple[str, Claimed] | None = None  # type and task
-        self._is_copy = False
+        self._is_original = mark_original()
         self._heard = 0  # messages: so it is known to what an `idle` is the answer
         self._failed = 0
         self._outcomes: list[Outcome] = []  # ended, not recorded
@@ -112,7 +113,6 @@ class Worker:
         self._handlers = {self._kinds[each.type]: each for each in self._registry.entries()}
         self._timeouts_ns = {each.type: int((each.options.timeout or 0) * 1e9) for each in self._registry.entries()}
         handlers.let_ask(self._current_attempt)
-        os.register_at_fork(after_in_child=self._become_a_copy)
         for hook in self._registry.worker_start:
             hook()
             self._end_a_copy()
@@ -198,12 +198,9 @@ class Worker:
         self._tally.tell(Ended(outcome.task, handler.type, outcome.attempt, *told))
         return outcome
 
-    def _become_a_copy(self) -> None:
-        self._is_copy = True
-
     def _end_a_copy(self) -> None:
         """A child that a handler forked, and that leaves the handler, is no worker: slot and task are its parent's."""
-        if self._is_copy:
+        if not self._is_original[0]:
             os._exit(0)
 
     def _current_attempt(self) -> AttemptInfo | None:

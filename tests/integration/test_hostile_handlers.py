@@ -19,9 +19,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.close()
 
 
+@pytest.mark.parametrize("by", ["Python", "C"])
 @pytest.mark.parametrize("how", ["raise", "return"])
-def test_a_child_that_leaves_the_handler_is_no_second_worker(world: World, how: str) -> None:
-    copies = [world.enqueue("copy", {"how": how}) for _ in range(5)]
+def test_a_child_that_leaves_the_handler_is_no_second_worker(world: World, how: str, by: str) -> None:
+    copies = [world.enqueue("copy", {"how": how, "by": by}) for _ in range(5)]
     others = world.client.enqueue_many("mark", [{}] * 200)
     world.start()
 
