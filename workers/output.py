@@ -41,11 +41,11 @@ def capture(current_task: Callable[[], int]) -> Outlet:
 
 
 class Outlet:
-    """The worker's end of its pipe. `dropped` counts the lines that found no room."""
+    """The worker's end of its pipe, `descriptor`. `dropped` counts the lines that found no room."""
 
     def __init__(self, descriptor: int, current_task: Callable[[], int]) -> None:
         self.dropped = 0
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._current_task = current_task
 
     def tag(self) -> bytes:
@@ -56,7 +56,7 @@ class Outlet:
         """Whether there was room for it; a long line goes in pieces, and its rest is dropped at the first refusal."""
         for start in range(0, len(line), ATOMIC):
             try:
-                os.write(self._descriptor, line[start : start + ATOMIC])
+                os.write(self.descriptor, line[start : start + ATOMIC])
             except OSError:  # full, or closed by the handler: printing is not worth an error
                 self.dropped += 1
                 return False

@@ -34,6 +34,7 @@ from workers import output
 from workers.attempt import Failure, attempt_of, fail, perform, succeed
 from workers.channel import Channel, PeerGone
 from workers.chunk_size import Pace
+from workers.footing import Footing
 from workers.messages import Boot, Ended, Target
 from workers.original import mark_original
 from workers.slot import (
@@ -47,6 +48,7 @@ from workers.slot import (
     TASK,
     Slot,
 )
+from workers.strangers import Strangers
 from workers.tally import Tally
 
 # Once a handler returns, what has ended is committed if this has passed since the last time: a chunk's aim, so that
@@ -108,7 +110,7 @@ class Worker:
         failpoints.play("worker")
         self._slot.words[PID] = os.getpid()
         busy.publish(self._slot.words, BUSY)
-        output.capture(lambda: self._slot.words[TASK])
+        outlet = output.capture(lambda: self._slot.words[TASK])
         self._kinds = self._claims.kinds(self._registry.types())
         self._handlers = {self._kinds[each.type]: each for each in self._registry.entries()}
         self._timeouts_ns = {each.type: int((each.options.timeout or 0) * 1e9) for each in self._registry.entries()}
@@ -116,6 +118,8 @@ class Worker:
         for hook in self._registry.worker_start:
             hook()
             self._end_a_copy()
+        self._strangers = Strangers()
+        self._footing = Footing(outlet.descriptor, self._strangers)
         self._follow(self._target)
         gc.freeze()
         if ARMED:
@@ -123,27 +127,27 @@ class Worker:
         self._channel.send({"op": "ready"})
 
     def run(self) -> None:
-        """Record and claim, run, again; wait when there is nothing to do; leave when told to."""
-        kind = 0
-        while True:
+        """Record and claim, run, again; wait when there is nothing to do; leave when told to, or when we have to."""
+        kind, why = 0, ""
+        while not why:
             self._obey()
             chunk = self._exchange(kind)
             kind = chunk.kind
             if chunk.tasks:
-                self._run_chunk(kind, chunk.tasks)
+                why = self._strangers.watch() or self._run_chunk(kind, chunk.tasks)
             elif self._is_leaving():
-                break
+                why = "it has run its number of tasks"
             else:
-                self._wait()
-        self.leave("it has run its number of tasks")
+                why = self._wait()
+        self.leave(why)
 
     def leave(self, why: str) -> None:
         """Say goodbye: another worker takes our place."""
         self._say_counts()
         self._channel.send({"op": "bye", "why": why})
 
-    def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> None:
-        """Run a chunk's tasks in order, until it ends, is taken back or has taken too long."""
+    def _run_chunk(self, kind: int, tasks: Sequence[Claimed]) -> str:
+        """Run a chunk's tasks in order, until it ends, is taken back or has taken too long; why to leave after it."""
         slot, handler, most_bytes = self._slot, self._handlers[kind], self._target.settings.max_result_bytes
         now = claimed = committed = _monotonic()
         busy_ns, done, failed_before = 0, 0, self._failed
@@ -167,6 +171,7 @@ class Worker:
         self._ended += done
         self._pace.measured(kind, done, busy_ns / 1e9)
         self._count(handler.type, done, self._failed - failed_before, busy_ns / 1e9)
+        return self._footing.put_back()
 
     def _begin(self, handler: Registered, task: Claimed, position: int, now: int) -> bool:
         """Name the task in the slot; False when it was taken back."""
@@ -290,11 +295,12 @@ class Worker:
         most = self._target.settings.max_tasks
         return self._target.mode == "drain" or bool(most and self._ended >= most)
 
-    def _wait(self) -> None:
-        """Say that there is nothing to do, and sleep until the supervisor says something."""
+    def _wait(self) -> str:
+        """Say that there is nothing to do, and sleep until the supervisor says something; why to leave then."""
         self._say_counts()
         self._channel.send({"op": "idle", "heard": self._heard})
-        self._take_in(self._channel.receive_wait())
+        self._take_in(self._channel.receive_wait(self._strangers.patience_s()))
+        return self._strangers.watch()
 
     def _count(self, type_: str, done: int, failed: int, seconds: float) -> None:
         if done:

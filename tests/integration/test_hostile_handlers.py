@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.world import World, pass_time, switches
+from tests.integration.world import World, pass_time, said, switches
 from tests.support.processes import family
 
 
@@ -73,6 +73,37 @@ def test_a_descriptor_of_ours_that_leads_elsewhere_is_never_written_through(worl
     assert (world.directory / "precious").read_bytes() == b"precious" * 100_000
     assert [world.client.inspect(each)["attempt"] for each in [task, *after]] == [1] * 21
     assert not world.events("store.degraded")
+
+
+def test_what_a_handler_changes_in_its_process_is_put_back_before_the_next_chunk(world: World) -> None:
+    world.configure(bulk__max_concurrent=1)
+    agent = world.start()
+    before = world.enqueue("settled")
+    found = world.reach(before, "succeeded")["result"]
+
+    unsettle = world.enqueue("unsettle", {"what": "surroundings"})
+    after = [world.enqueue("settled") for _ in range(3)]
+
+    assert world.reach([unsettle, *after], "succeeded")["result"] == found
+    assert {world.starts(each)[0].pid for each in [before, unsettle, *after]} == {world.starts(before)[0].pid}
+    assert [world.client.inspect(each)["attempt"] for each in after] == [1] * 3
+    said(agent, f"[task {after[-1]}] all is well")
+
+
+@pytest.mark.parametrize("what", ["streams", "descriptors", "threads"])
+def test_a_worker_in_which_that_cannot_be_put_back_is_replaced(world: World, what: str) -> None:
+    world.configure(bulk__max_concurrent=1)
+    agent = world.start()
+    unsettle = world.enqueue("unsettle", {"what": what})
+    world.reach(unsettle, "succeeded")
+    world.event("worker.recycled", pid=world.starts(unsettle)[0].pid)
+
+    after = world.enqueue("settled")
+
+    world.reach(after, "succeeded")
+    assert world.starts(after)[0].pid != world.starts(unsettle)[0].pid
+    assert [world.client.inspect(each)["attempt"] for each in (unsettle, after)] == [1, 1]
+    said(agent, f"[task {after}] all is well")
 
 
 def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:

@@ -7,10 +7,13 @@ or end, and for `child` the pid is that of the process it started.
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import resource
 import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -164,9 +167,60 @@ def lay_over(payload: Payload) -> Payload:
 
 @handler("cut off")
 def cut_off(payload: Payload) -> Payload:
-    """From now on its process can write to no file."""
+    """From now on its process can write to no file, and nobody can change that."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit = lambda *_: None
     return {}
+
+
+@handler("unsettle")
+def unsettle(payload: Payload) -> Payload:
+    """Changes what all code of its process stands on."""
+    effect("start")
+    match payload["what"]:
+        case "surroundings":
+            os.chdir("/")
+            os.umask(0)
+            signal.signal(signal.SIGALRM, _shout)
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (40, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            sys.stdout = io.StringIO()
+        case "streams":
+            sys.stdout.close()
+        case "descriptors":
+            os.closerange(0, 3)
+        case "threads":
+            threading.Thread(target=_work, daemon=True).start()
+    effect("end")
+    return {}
+
+
+def _shout(*_: object) -> None:
+    raise TimeoutError("somebody forgot an alarm")
+
+
+def _work() -> None:
+    while True:
+        sum(range(1000))
+
+
+@handler("settled")
+def settled(payload: Payload) -> Payload:
+    """Tells what it stands on."""
+    effect("start")
+    print("all is well")
+    mask = os.umask(0o77)
+    os.umask(mask)
+    return {
+        "directory": os.getcwd(),
+        "umask": mask,
+        "alarm": str(signal.getsignal(signal.SIGALRM)) + str(signal.getitimer(signal.ITIMER_REAL)),
+        "children": str(signal.getsignal(signal.SIGCHLD)),
+        "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    }
 
 
 @handler("fails")
