@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import ctypes
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
 OOM_VICTIM_BONUS = 500  # of 1000: the kernel's out-of-memory killer takes a worker before anything else of ours
 KILLED_AT_ONCE = 200  # each takes a descriptor for as long as it is waited for
 
@@ -134,6 +135,11 @@ def set_parent_death_signal(number: int, expected_parent: int) -> None:
         raise OSError(f"the kernel refuses signal {number} as a parent-death signal")
     if os.getppid() != expected_parent:
         os._exit(128 + number)
+
+
+def adopt_orphans() -> None:
+    """From now on we are the parent of our descendants whose own has died: prctl(2), PR_SET_CHILD_SUBREAPER."""
+    _libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def make_oom_victim() -> None:

@@ -29,6 +29,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,6 +44,7 @@ from agent.host import identity, kill_and_wait, set_parent_death_signal
 from agent.loader import load_handlers, options_as_json
 from workers.births import Birth, WorkerMain, bear, leave_by, open_streams
 from workers.channel import Channel, PeerGone
+from workers.orphans import Orphans
 from workers.signals import SignalInbox, set_dispositions
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the supervisor decides; the end of the channel is the end
@@ -127,6 +129,7 @@ class _ForkServer:
         self._registry = registry
         self._worker_main = worker_main
         self._pids: dict[int, int] = {}
+        self._orphans = Orphans()
 
     def run(self) -> NoReturn:
         """Until the channel ends: raises PeerGone."""
@@ -142,15 +145,20 @@ class _ForkServer:
             poll.poll()
             if self._inbox.take():
                 self._look_after_workers()
+                self._orphans.look(self._pids.values())
             self._channel.flush()
             while request := self._channel.receive():
                 self._obey(*request)
 
     def kill_workers(self) -> None:
-        """SIGKILL to all of their groups; returns when they are dead, or the kernel cannot let go of one."""
+        """SIGKILL to their groups and sessions; returns when they are dead, or the kernel cannot let go of one."""
+        until = time.monotonic() + WORKERS_END_WITHIN
         for pid in self._pids.values():
             _signal_group(pid, signal.SIGKILL)
+            self._orphans.end_session(pid)
         kill_and_wait([who for pid in self._pids.values() if (who := identity(pid))], WORKERS_END_WITHIN)
+        while self._orphans.look(()) and time.monotonic() < until:
+            time.sleep(0.001)
 
     def _obey(self, request: dict[str, Any], descriptors: list[int]) -> None:
         if request["op"] == "fork":
@@ -218,6 +226,7 @@ class _ForkServer:
             reach("before_reap")
         # Until it is reaped, its process group cannot be anybody else's.
         _signal_group(pid, signal.SIGKILL)
+        self._orphans.end_session(pid)
         _, status, usage = os.wait4(pid, 0)
         del self._pids[worker]
         self._report(

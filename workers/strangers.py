@@ -36,7 +36,7 @@ class Strangers:
         return ""
 
     def watch(self) -> str:
-        """With the next chunk, or when there is none for a while: why the worker has to leave, if they have worked on."""
+        """With the next chunk, or when there is none for a while: why the worker has to leave, if they work on."""
         if self._since is None:
             return ""
         now = (time.monotonic_ns(), _others_ns())

@@ -89,8 +89,7 @@ def test_many_workers_are_born_and_buried_without_a_descriptor_left(start: Calla
                 ends[message["worker"]] = message["status"]
         assert ends == {worker.number: n for n, worker in enumerate(asked)}
     assert open_files(harness.server.pid) == before
-    children = Path(f"/proc/{harness.server.pid}/task/{harness.server.pid}/children").read_text()
-    assert children == "", "all are reaped"
+    assert children_of(harness.server.pid) == "", "all are reaped"
 
 
 def test_a_worker_dies_with_the_processes_that_its_handler_started(start: Callable[..., Harness]) -> None:
@@ -109,6 +108,63 @@ def test_a_worker_dies_with_the_processes_that_its_handler_started(start: Callab
     harness.report("exited")
     until(lambda: not any(is_alive(pid) for pid in children))
     assert worker.read() == "", "nobody holds its output"
+
+
+@pytest.mark.parametrize("ends", ["the worker", "the channel"])
+def test_and_with_those_in_groups_of_their_own_and_their_children(start: Callable[..., Harness], ends: str) -> None:
+    script = "import os, subprocess, time; print(os.getpid(), subprocess.Popen(['sleep', '1000'], process_group=0).pid)"
+
+    def main(*_: object) -> int:
+        command = [sys.executable, "-uc", script + "; time.sleep(1000)"]
+        with subprocess.Popen(command, process_group=0, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout
+            print(child.stdout.readline(), end="", flush=True)
+            signal.pause()
+        return 0
+
+    harness = start(main)
+    worker = harness.fork()
+    family = [int(pid) for pid in worker.read_line().split()]
+    assert [os.getsid(pid) for pid in family] == [worker.pid] * 2
+    if ends == "the worker":
+        signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+        harness.report("exited")
+    else:
+        harness.server.stop(5)
+
+    until(lambda: not any(is_alive(pid) for pid in family))
+    if ends == "the worker":
+        until(lambda: children_of(harness.server.pid) == "", what="all to be reaped")
+
+
+def test_who_has_left_the_workers_session_goes_on_and_is_reaped(start: Callable[..., Harness]) -> None:
+    def main(*_: object) -> int:
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                print(os.getpid(), flush=True)
+                signal.pause()
+            os._exit(0)
+        os.wait()
+        return 0
+
+    harness = start(main)
+    worker = harness.fork()
+    daemon = int(worker.read_line())
+    harness.report("exited")
+    other = harness.fork()
+    signal.pidfd_send_signal(other.pidfd, signal.SIGKILL)
+    harness.report("exited")
+    assert is_alive(daemon)
+
+    os.kill(daemon, signal.SIGKILL)
+
+    until(lambda: children_of(harness.server.pid) == "", what="it to be reaped")
+
+
+def children_of(pid: int) -> str:
+    """The children of a process, zombies too, as the kernel lists them."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
 
 
 # Signalled
