@@ -23,6 +23,7 @@ from zlib import crc32
 from agent.errors import AgentError, HandlersError, UsageError
 from agent.handlers import DECORATED, Registered, Registry, did_you_mean, registered
 from agent.secrecy import without_secrets
+from agent.trust import distrust, takes_new_files
 
 T = TypeVar("T")
 
@@ -138,6 +139,8 @@ def _origin(name: str) -> Path | None:
         places = found.submodule_search_locations or ()
         if depth < len(parts) and not places:
             raise HandlersError(f"handlers {name}: {prefix} is a module, not a package, so it has no {parts[depth]!r}")
+        if found.origin and found.has_location:
+            _check_trusted(Path(found.origin), name)
     return Path(found.origin).resolve() if found and found.origin and found.has_location else None
 
 
@@ -147,12 +150,14 @@ def _not_found(name: str, missing: str, places: Sequence[str]) -> str:
 
 
 def _load_file(source: str, cwd: Path) -> ModuleType:
-    path = (cwd / Path(source).expanduser()).resolve()
+    named = cwd / Path(source).expanduser()
+    path = named.resolve()
     if not path.is_file():
         raise HandlersError(f"handlers {source}: there is no file {path}: correct the path")
+    _check_trusted(named, source)
     if loaded := _loaded_from(path):
         return loaded
-    if str(path.parent) not in sys.path:
+    if str(path.parent) not in sys.path and _may_be_imported_from(path.parent):
         sys.path.append(str(path.parent))
     return _guarded(lambda: _execute(path), source)
 
@@ -191,7 +196,29 @@ def _make_importable(cwd: Path) -> None:
         sys.path.insert(0, root)
     if here != root:
         sys.path[:] = [place for place in sys.path if place not in ("", ".", here)]
-        sys.path.insert(sys.path.index(root) + 1, here)
+        if _may_be_imported_from(cwd):
+            sys.path.insert(sys.path.index(root) + 1, here)
+
+
+# -- Whom root trusts
+
+
+def _check_trusted(path: Path, source: str) -> None:
+    """Raise HandlersError if root must not run the file, or the bytecode that Python would run in its place."""
+    reason = distrust(path)
+    if not reason and path.suffix == ".py":
+        compiled = Path(importlib.util.cache_from_source(path.resolve()))
+        reason = distrust(compiled) if compiled.exists() else None
+    if reason:
+        raise HandlersError(f"handlers {source}: root does not run them, for {reason}")
+
+
+def _may_be_imported_from(directory: Path) -> bool:
+    """Whether nobody can put a module of his there that root would import in the place of another."""
+    if not takes_new_files(directory):
+        return True
+    print(f"warning: root imports no other modules from {directory}, where others may put theirs", file=sys.stderr)
+    return False
 
 
 # -- Whose mistake it is

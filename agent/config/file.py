@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.config.values import named, shown
+from agent.trust import distrust
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -88,6 +89,8 @@ def read_document(path: Path) -> Document:
 
 
 def _read_text(path: Path) -> str:
+    if flaw := distrust(path):
+        raise MalformedFile(str(path), f"root does not obey it, for {flaw}")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
