@@ -42,13 +42,18 @@ def load_handlers(specs: Sequence[str], cwd: Path) -> Registry:
     Raises HandlersError: what was looked for and where, or the traceback of the user's module. That nothing is
     registered is no error here.
     """
-    _make_importable(cwd)
-    registry = Registry()
-    for spec in specs:
-        _absorb(registry, spec, cwd)
-    if (cwd / BESIDES).is_file():
-        _absorb(registry, str(cwd / BESIDES), cwd)
-    return registry
+    umask = os.umask(0o022)  # the bytecode that importing leaves behind is for nobody else to write
+    os.umask(umask | 0o022)
+    try:
+        _make_importable(cwd)
+        registry = Registry()
+        for spec in specs:
+            _absorb(registry, spec, cwd)
+        if (cwd / BESIDES).is_file():
+            _absorb(registry, str(cwd / BESIDES), cwd)
+        return registry
+    finally:
+        os.umask(umask)
 
 
 def options_as_json(registry: Registry) -> dict[str, dict[str, int | float | None]]:

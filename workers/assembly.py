@@ -20,6 +20,7 @@ from agent.steering.configured import channels, governor_settings, retention
 from agent.steering.governing import Governing, PoolView
 from agent.steering.standing import EVERYTHING, StandingOrders
 from agent.store import SqliteStore, open_store
+from agent.store.place import exposure
 from agent.store.values import Waiting
 from agent.telemetry import logs
 from agent.telemetry.files import LogFile
@@ -119,6 +120,8 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     logs.configure(logfile, console=True)
     log("config.loaded", path=str(loaded.path or "built-in defaults"), config=dump(config))
     store = open_store(Path(config.persistence.db_path), patience_s=PATIENCE_S, supervises=True)
+    if why := exposure(store.path):
+        log("store.exposed", why=why)
     recovered = recover(store, clock, 2 * config.telemetry.sample_interval_s)
     store.custody.hasten(clock.now())
     standing = StandingOrders(store.oversight, clock)

@@ -93,7 +93,7 @@ class Slot:
         Raises Unavailable when there is no space, or when something lies at `path`.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Unavailable(f"cannot make the slot {path}: {error.strerror}; is its directory writable?") from error
         try:
@@ -113,7 +113,7 @@ class Slot:
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """A slot that exists. Raises Unavailable when the file is missing or is not a whole slot of this version."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise Unavailable(f"cannot open the slot {path}: {error.strerror}") from error
         try:

@@ -221,8 +221,10 @@ def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     if read_only:
         flags = apsw.SQLITE_OPEN_READONLY
     else:
-        flags = apsw.SQLITE_OPEN_READWRITE
-        _create_private(path)
+        # The path is a real one: a link in it was planted since.
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
+        if not path.exists():
+            create_private(path)
     flags |= apsw.SQLITE_OPEN_NOMUTEX  # `_turn` lets one thread in at a time
     handle = apsw.Connection(str(path), flags=flags, statementcachesize=128)
     # APSW closes what is open as the interpreter ends, wherever the descriptors lead by then: let nothing be written.
@@ -245,16 +247,15 @@ def _lost(path: Path) -> StoreCutOff:
     )
 
 
-def _create_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """Make a missing file 0600. One that exists is never opened here: closing it would drop SQLite's locks."""
-    if not path.exists():
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except FileExistsError:
-            return
-        except OSError as error:
-            cure = "choose a directory that exists and may be written (persistence.db_path)"
-            raise StoreError(f"cannot make the database {path}: {error.strerror}; {cure}") from error
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        cure = "choose a directory that exists and may be written (persistence.db_path)"
+        raise StoreError(f"cannot make the database {path}: {error.strerror}; {cure}") from error
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
+from agent.store.place import check_run_directory
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 
@@ -26,6 +27,7 @@ def run_directory(database: Path) -> Path:
     directory = database.with_name(database.name + ".run")
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
+        check_run_directory(directory, database)
     except OSError as error:
         raise StoreError(
             f"cannot make {directory}: {error.strerror}; give the agent a directory it may write"

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
 from agent.failpoints import ARMED, reach
 from agent.lifecycle import LAW
-from agent.store.connection import Connection, Cursor
+from agent.store.connection import Connection, Cursor, create_private
 from agent.store.queries import SQL, load
 
 LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
@@ -109,12 +109,12 @@ def _version(cursor: Cursor) -> int:
 
 
 def _back_up(connection: Connection, version: int) -> None:
-    """Copy the database, so that a power loss leaves no upgrade without the copy."""
+    """Copy the database, for its owner alone, so that a power loss leaves no upgrade without the copy."""
     copy = connection.path.with_name(f"{connection.path.name}.before-schema-{version + 1}")
     copy.unlink(missing_ok=True)
+    create_private(copy)  # SQLite would make it readable to all; into an empty file it copies as well
     with connection.beside_writers() as handle:
         handle.execute("VACUUM INTO ?", (str(copy),))
-    copy.chmod(0o600)
     try:
         for path in (copy, copy.parent):  # SQLite promises neither
             _sync(path)

@@ -10,6 +10,7 @@ from agent.errors import StoreError
 from agent.store.connection import BUSY_TIMEOUT_MS, Connection
 from agent.store.locks import SupervisorLock, WriteLock, run_directory
 from agent.store.migrations import check_place, prepare
+from agent.store.place import check_privacy
 
 if TYPE_CHECKING:
     from agent.store.claims import Claims
@@ -121,6 +122,7 @@ def open_store(
             cure = "make it, or set persistence.db_path"
             raise StoreError(f"there is no directory {real.parent} for the database: {cure}")
         check_place(real)  # before anything is made beside it
+        check_privacy(real, path, supervises)
     except (OSError, UnicodeEncodeError) as error:
         reason = "it is not valid UTF-8" if isinstance(error, UnicodeEncodeError) else str(error.strerror).lower()
         raise StoreError(f"{str(path)!a} cannot be a database ({reason}): set persistence.db_path") from error

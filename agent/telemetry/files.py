@@ -9,11 +9,13 @@ and none can be left held by a fork.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from agent.clock import Clock
 from agent.errors import ConfigError
+from agent.trust import distrust
 
 LOOK_NS = 1_000_000_000
 """How often a writer looks whether its file was renamed."""
@@ -107,14 +109,23 @@ def open_log(directory: Path, name: str = "agent.jsonl", clock: Clock | None = N
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(_refusal(directory / name, "opened", error)) from error
+    if reason := distrust(directory):
+        raise ConfigError(f"telemetry.log_dir: root does not write there, for {reason}")
     return LogFile(directory / name, clock)
 
 
 def _open(path: Path) -> int:
+    """A regular file of that very name: what a link leads to stays as it is, and no pipe holds anybody up."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise ConfigError(_refusal(path, "opened", error)) from error
+    reason = distrust(path) if stat.S_ISREG(os.fstat(descriptor).st_mode) else f"{path} is no regular file: remove it"
+    if reason:
+        os.close(descriptor)
+        raise ConfigError(f"telemetry.log_dir: nothing is logged there, for {reason}")
+    return descriptor
 
 
 def _refusal(path: Path, deed: str, error: OSError) -> str:

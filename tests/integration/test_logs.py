@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections import Counter
 from pathlib import Path
 
 from agent.telemetry.events import EVENTS
-from tests.integration.world import MakeWorld
+from tests.integration.world import MakeWorld, said
 from tests.support.processes import run_cli
+from tests.support.waiting import until
+
+OURS = ("state.db", "state.db-wal", "state.db-shm", "state.db.run", "logs")
 
 
 def test_an_agents_life_stands_in_its_log(make_world: MakeWorld) -> None:
@@ -56,15 +60,32 @@ def test_every_line_is_kept_through_rotations(make_world: MakeWorld) -> None:
     assert succeeded == dict.fromkeys(tasks, 1)
 
 
-def test_only_their_owner_reads_the_files(make_world: MakeWorld) -> None:
+def test_only_their_owner_reads_the_files_even_where_new_ones_are_for_everybody(make_world: MakeWorld) -> None:
+    world = make_world(telemetry__log_max_bytes=4096)
+    before = os.umask(0)
+    try:
+        agent = world.start()
+    finally:
+        os.umask(before)
+    world.reach(world.client.enqueue_many("mark", [{}] * 50), "succeeded")
+    until(lambda: len(list(logs(world.directory))) > 1, what="a rotated log")
+
+    found = [path for path in world.directory.rglob("*") if path.relative_to(world.directory).parts[0] in OURS]
+    kinds = {path.name: stat.S_IFMT(path.lstat().st_mode) for path in found if path.name in ("doorbell", "slots")}
+    assert kinds == {"doorbell": stat.S_IFSOCK, "slots": stat.S_IFDIR}
+    assert [path for path in found if path.exists() and stat.S_IMODE(path.lstat().st_mode) & 0o077] == []
+    assert [path for path in world.directory.rglob("__pycache__") if path.stat().st_mode & 0o002] == []
+    assert agent.stop() == 0
+
+
+def test_a_database_that_others_may_read_is_served_and_told_of(make_world: MakeWorld) -> None:
     world = make_world()
-    world.start()
+    world.client.stats()
+    (world.directory / "state.db").chmod(0o644)
+    agent = world.start()
+    assert "(mode 0644): chmod 0600" in world.event("store.exposed")["why"]
+    said(agent, "store.exposed")
     world.reach(world.enqueue("mark"), "succeeded")
-
-    files = [path for path in world.directory.rglob("*") if path.name.startswith("state.db") or "logs" in path.parts]
-    open_to_others = [path for path in files if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
-
-    assert open_to_others == []
 
 
 def logs(directory: Path) -> list[Path]:

@@ -91,6 +91,21 @@ def test_no_bytecode_that_others_may_have_planted_is_run_for_a_good_file(data_di
     assert "anybody may write" in refused("work.py", data_dir)
 
 
+def test_importing_leaves_no_bytecode_that_others_may_write_and_handlers_their_umask(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = write(data_dir / "work.py", GOOD)
+    before = os.umask(0)
+    try:
+        load_handlers(["work.py"], data_dir)
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+    compiled = Path(importlib.util.cache_from_source(path))
+    assert [place.stat().st_mode & 0o022 for place in (compiled, compiled.parent)] == [0, 0]
+
+
 def test_what_nobody_else_may_write_runs(data_dir: Path) -> None:
     write(data_dir / "pack" / "work.py", GOOD)
     assert load_handlers(["pack.work"], data_dir).types() == ["good"]

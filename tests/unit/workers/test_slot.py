@@ -56,6 +56,16 @@ def test_every_word_has_a_place_of_its_own() -> None:
     assert {getattr(slots, name) for name in words} <= set(places)
 
 
+def test_a_slot_is_not_opened_or_made_through_a_link(slot: Slot, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(slot.path)
+    with pytest.raises(Unavailable, match="cannot open the slot"):
+        Slot.open(tmp_path / "link")
+    (tmp_path / "loose").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match="cannot make the slot"):
+        Slot.create(tmp_path / "loose", 7)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_slot_that_exists_is_not_taken_over(slot: Slot) -> None:
     with pytest.raises(Unavailable, match="File exists"):
         Slot.create(slot.path, 8)

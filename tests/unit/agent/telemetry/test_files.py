@@ -54,6 +54,49 @@ def test_directory_and_file_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "logs" / "agent.jsonl").stat().st_mode & 0o777 == 0o600
 
 
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    (tmp_path / "agent.jsonl").symlink_to(victim)
+    with pytest.raises(ConfigError, match=r"agent\.jsonl cannot be opened .*: Too many levels of symbolic links"):
+        open_log(tmp_path)
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_link_that_takes_the_place_of_an_old_log_is_replaced(log: LogFile) -> None:
+    victim = log.path.with_name("victim")
+    victim.write_text("precious\n")
+    log.path.with_name("agent.jsonl.1").symlink_to(victim)
+    log.write(b"one")
+    assert log.rotate_if_larger(max_bytes=1, keep=2)
+    assert victim.read_text() == "precious\n"
+    assert lines(log.path.with_name("agent.jsonl.1")) == ["one"]
+
+
+def test_a_pipe_in_the_place_of_the_file_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "agent.jsonl")
+    with pytest.raises(ConfigError, match=r"agent\.jsonl cannot be opened"):
+        open_log(tmp_path)
+    reader = os.open(tmp_path / "agent.jsonl", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(ConfigError, match=r"agent\.jsonl is no regular file"):
+        open_log(tmp_path)
+    os.close(reader)
+
+
+def test_root_writes_no_log_where_anybody_may_put_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    directory.chmod(0o777)
+    with pytest.raises(ConfigError, match=rf"telemetry\.log_dir: root does not write there, .* {directory}"):
+        open_log(directory)
+    directory.chmod(0o1777)
+    open_log(directory).close()
+    (directory / "agent.jsonl").chmod(0o666)
+    with pytest.raises(ConfigError, match=rf"nothing is logged there, for anybody may write {directory}/agent\.jsonl"):
+        open_log(directory)
+
+
 def test_what_stands_in_the_file_stays_there(tmp_path: Path) -> None:
     for line in (b"one", b"two"):
         file = open_log(tmp_path)

@@ -1,0 +1,82 @@
+"""Whether the database, and what lies beside it, is the agent's alone: nobody else decides what its tasks are.
+
+SQLite reads a log or a journal that it finds beside a database, whoever made it; locks and slots are as good as the
+directory they are in. So what a stranger could have planted is refused, and what a stranger may read is told of.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from agent.errors import ConfigError, StoreError
+from agent.trust import distrust
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+_WIDER_THAN_WANTED = stat.S_IWGRP | stat.S_IRWXO
+
+
+def check_privacy(path: Path, named: Path, supervises: bool) -> None:
+    """Refuse a database at the real `path` that others decide about; `named`: as it was asked for.
+
+    Raises StoreError; for root who is to run its tasks ConfigError.
+    """
+    if reason := _planted_link(named):
+        raise StoreError(reason)
+    if _may_be_written_by_all(path):
+        raise StoreError(f"anybody may write {path}, and so have tasks run: take that right away (chmod o-w)")
+    if _may_be_written_by_all(path.parent):
+        _check_side_files(path)
+    if supervises and (reason := distrust(path)):
+        raise ConfigError(f"persistence.db_path: root does not run these tasks, for {reason}")
+
+
+def check_run_directory(directory: Path, database: Path) -> None:
+    """Refuse one that is not a directory of the agent's own. Raises StoreError."""
+    found = os.lstat(directory)
+    is_private = stat.S_ISDIR(found.st_mode) and not found.st_mode & stat.S_IWOTH
+    is_ours = found.st_uid == os.geteuid() or found.st_uid in _owners_about(database)
+    if not is_private or not is_ours:
+        raise StoreError(f"{directory} is not the agent's own directory: remove it, and see who made it")
+
+
+def exposure(path: Path) -> str | None:
+    """Who else may read or write the database, with the cure; None: nobody but its owner and readers of his group."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _WIDER_THAN_WANTED:
+        return f"others may read or change the tasks in {path} (mode {mode:04o}): chmod 0600, or 0640"
+    if _may_be_written_by_all(path.parent):
+        return f"anybody may put files beside {path}: keep it in a directory of its own (chmod 0700)"
+    return None
+
+
+def _planted_link(named: Path) -> str | None:
+    """As the kernel's protected_symlinks: a link is followed if it is ours, root's, or of who owns its directory."""
+    try:
+        if not named.is_symlink() or os.lstat(named).st_uid in {os.geteuid(), 0, os.stat(named.parent).st_uid}:
+            return None
+    except OSError:
+        return None
+    return f"{named} is a symbolic link that somebody else has made: remove it, or name another file"
+
+
+def _check_side_files(path: Path) -> None:
+    owners = _owners_about(path)
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        if os.path.lexists(side) and os.lstat(side).st_uid not in owners:
+            raise StoreError(f"{side} was made by somebody else and could change tasks: remove it")
+
+
+def _owners_about(database: Path) -> set[int]:
+    """Whose files may lie beside the database: ours, root's, and those of who owns it or its directory."""
+    owners = {os.geteuid(), 0}
+    for place in (database, database.parent):
+        if place.exists():
+            owners.add(os.stat(place).st_uid)
+    return owners
+
+
+def _may_be_written_by_all(place: Path) -> bool:
+    return place.exists() and bool(place.stat().st_mode & stat.S_IWOTH)
