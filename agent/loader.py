@@ -15,6 +15,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -218,6 +219,7 @@ def _check_trusted(path: Path, source: str) -> None:
         raise HandlersError(f"handlers {source}: root does not run them, for {reason}")
 
 
+@cache
 def _may_be_imported_from(directory: Path) -> bool:
     """Whether nobody can put a module of his there that root would import in the place of another."""
     if not takes_new_files(directory):
