@@ -117,7 +117,7 @@ def _by_chance(p: float) -> bool:
         return True
     import random  # every command imports this module, and hardly one needs chance
 
-    return random.random() < p
+    return random.random() < p  # nosec B311  # of a fault test
 
 
 def _is_first(path: str) -> bool:

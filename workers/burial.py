@@ -27,7 +27,7 @@ class Undertaker:
         self.settings = settings
         self._store = store
         self._clock = clock
-        self._rng = random.Random()
+        self._rng = random.Random()  # nosec B311  # spreads retries
         self._kills = self._kills_before = out_of_memory_kills()
 
     def bury(self, worker: WorkerProcess, end: End) -> Burial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
+import subprocess  # nosec B404  # lists of words only
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -52,7 +52,7 @@ class ForkServer:
         """
         ours, theirs = Channel.pair()
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603  # our own interpreter and numbers
                 [sys.executable, "-c", FRESH_INTERPRETER, str(theirs.fileno()), str(os.getpid()), str(ROOT)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,

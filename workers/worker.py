@@ -95,7 +95,7 @@ class Worker:
         self._timeouts_ns: dict[str, int] = {}  # 0: none
         self._pace = Pace()
         self._tally = Tally()
-        self._rng = random.Random()
+        self._rng = random.Random()  # nosec B311  # spreads retries
         self._running: tuple[str, Claimed] | None = None  # type and task
         self._is_original = mark_original()
         self._heard = 0  # messages: so it is known to what an `idle` is the answer

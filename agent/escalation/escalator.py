@@ -46,7 +46,7 @@ class Escalator:
         self._outbox = outbox
         self._channels = channels
         self._clock = clock or Clock()
-        self._rng = rng or Random()
+        self._rng = rng or Random()  # nosec B311  # spreads retries
         from structlog import get_logger  # whoever sets logging up imports it first, and leanly
 
         self._log = get_logger()

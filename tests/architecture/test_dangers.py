@@ -1,4 +1,4 @@
-"""Nothing of the product runs what it reads: no pickle, no eval, no shell, no YAML that makes objects, no unverified TLS."""
+"""Nothing of the product runs what it reads: no pickle, eval or shell, no YAML that makes objects, no blind trust."""
 
 from __future__ import annotations
 
