@@ -25,7 +25,7 @@ from campaign.examination import Examiner, Files, Found, rows_of
 from campaign.images import Disk
 from campaign.lives import DATABASE, NOON, Life, live
 from campaign.recorder import Sync, read_files, write_files
-from campaign.run import Figure, Report, Run, Verdict
+from campaign.run import Report, Run, Verdict
 
 ROUNDS = 10
 
@@ -82,7 +82,11 @@ def run(run: Run) -> Report:
                 life = live(directory, base, run.rng(where), VERBS, thousands=number // lives)
                 tally.breaches += [f"{where}: {breach}" for breach in life.breaches]
                 base = attack(life, examiner, run.rng(f"power losses in {where}"), images, tally, where)
-    return _report(tally, time.perf_counter() - begun)
+    run.derive(
+        images_per_second=round(sum(tally.losses.values()) / (time.perf_counter() - begun)),
+        done_though_under_way=f"{tally.survived} of {tally.under_way} verbs",
+    )
+    return Report(dict(tally.losses), tuple(tally.breaches), tally.verdict)
 
 
 def attack(life: Life, examiner: Examiner, rng: Random, images: int, tally: Tally, where: str) -> Files:
@@ -133,13 +137,3 @@ def _workshop(directory: Path) -> Iterator[Path]:
     place = MEMORY if MEMORY.is_dir() else directory
     with tempfile.TemporaryDirectory(prefix="power-loss-", dir=place) as made:
         yield Path(made)
-
-
-def _report(tally: Tally, seconds: float) -> Report:
-    images = sum(tally.losses.values())
-    survived = 100 * tally.survived / max(tally.under_way, 1)
-    figures = (
-        Figure("power_loss_images_per_second", round(images / seconds, 1), "images/s", higher_is_better=True),
-        Figure("power_loss_verbs_under_way_done", round(survived, 1), "%"),
-    )
-    return Report(dict(tally.losses), tuple(tally.breaches), tally.verdict, figures)
