@@ -1,8 +1,8 @@
 """How long the supervisor itself did not run: what workers did meanwhile it cannot tell, nor whether they could.
 
 Why it is so: a SIGCONT proves that we were stopped, whatever we were doing; a cgroup's freezer and a paused machine
-send none, but then a tick comes late. A tick that is late because a write took long proves nothing, and is none of
-this: ticks are put on the timetable after it.
+send none, but then a tick comes late. That a write took long proves nothing, and counts for nothing: the next tick is
+put on the timetable after it.
 """
 
 from __future__ import annotations
