@@ -21,8 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from campaign import Broken
-from campaign.processes import CHECKOUT, hit, is_stopped, kill_all, until
+from campaign import Broken, PromiseBroken
+from campaign.processes import CHECKOUT, came_true, hit, is_stopped, kill_all, until
 from campaign.run import Report, Run, Verdict
 from campaign.world import World
 
@@ -31,6 +31,7 @@ WORKERS = 4
 TRIALS, SHORT = 20, 2
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 FAR_AWAY = 20_000
+RECOVERED_WITHIN_S = 20.0
 ENDS_WITHIN_S = 120
 
 
@@ -54,7 +55,11 @@ def main(seed: str, directory: str, trials: str) -> int:
         raise Broken("this is played in a pid namespace of its own")
     with World(Path(directory) / "world", WORKERS) as world:
         reusing = _Reusing(Run(int(seed), Path(directory)), world)
-        print(json.dumps(asdict(reusing.play(int(trials)))))
+        try:
+            report = reusing.play(int(trials))
+        except PromiseBroken as error:
+            report = Report({}, (str(error),))
+        print(json.dumps(asdict(report)))
     return 0
 
 
@@ -92,7 +97,8 @@ class _Reusing:
             self._breaches.append(f"reuse: process {pid} is said to supervise, and nobody does")
         self._world.start()
         (self._world.directory / gate).touch()
-        until(lambda: not self._world.unfinished(), "all tasks to end")
+        if not came_true(lambda: not self._world.unfinished(), RECOVERED_WITHIN_S):
+            raise PromiseBroken(f"liveness: {self._world.look()} {RECOVERED_WITHIN_S:g} s after the start")
         self._see_that_they_live(strangers)
         kill_all(pid for pair in strangers for pid in pair)
         _free(pid for pair in strangers for pid in pair)
