@@ -200,11 +200,9 @@ class WorkerPool:
         os.close(their_output)
 
     def enrol(self) -> None:
-        """Give a row to each worker that was forked; until it stands, it is not to claim. Note who drains."""
+        """Give a row to each worker that was forked; until it stands, it is not to claim. Note how all stand."""
         for worker in self.workers.values():
-            if worker.is_draining and worker.is_enrolled and not worker.is_noted_draining and worker.running():
-                self._store.custody.set_worker(worker.id, "draining", self._clock.now())
-                worker.is_noted_draining = True
+            self.stops.note(worker)
             if worker.identity is not None and not worker.is_enrolled:
                 self._store.custody.add_worker(worker.id, worker.identity, self._clock.now())
                 worker.is_enrolled = True

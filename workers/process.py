@@ -84,7 +84,7 @@ class WorkerProcess:
         self.is_enrolled = False
         self.complaints = 0  # of the store, one after the other
         self.is_draining = False
-        self.is_noted_draining = False  # its row says so
+        self.noted = "starting"  # what its row says
         self.end: End | None = None
 
     def running(self) -> Running | None:
@@ -166,6 +166,15 @@ class WorkerProcess:
     def word(self) -> str:
         """Its id for people."""
         return f"{self.id:016x}"
+
+    @property
+    def to_note(self) -> str:
+        """What its row is to say; between idle and busy its slot tells the difference."""
+        if self.is_frozen:
+            return "frozen"
+        if self.is_draining and (self.noted == "draining" or self.running()):
+            return "draining"
+        return "idle" if self.noted == "frozen" else self.noted
 
     @property
     def state(self) -> str:

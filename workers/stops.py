@@ -50,8 +50,15 @@ class Stops:
     def thaw(self, worker: WorkerProcess) -> None:
         """Let a frozen worker go on."""
         halting.let_go(worker, self._signal, self._clock.monotonic())
-        self._store.custody.set_worker(worker.id, "draining" if worker.is_draining else "idle", self._clock.now())
         log("worker.thawed", worker=worker.word, pid=worker.pid)
+        self.note(worker)
+
+    def note(self, worker: WorkerProcess) -> None:
+        """Let a worker's row say how it stands; to be repeated, for the database may refuse."""
+        word = worker.to_note
+        if worker.is_enrolled and worker.noted != word:
+            self._store.custody.set_worker(worker.id, word, self._clock.now())
+            worker.noted = word
 
     def thaw_all(self, by: str | None = None) -> None:
         """Let everybody go on who was frozen by `by`; None: by anybody."""
@@ -175,9 +182,9 @@ class Stops:
 
     def _is_frozen(self, worker: WorkerProcess, by: str, now_ns: int) -> None:
         worker.frozen_ns, worker.frozen_by = now_ns, by
-        self._store.custody.set_worker(worker.id, "frozen", self._clock.now())
         running = worker.running()
         log("worker.frozen", worker=worker.word, pid=worker.pid, by=by, task=running.task if running else None)
+        self.note(worker)
 
     def _signal(self, worker: int, number: int) -> None:
         self._fork_server.signal(worker, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable
 
+from agent.store.locks import WriteLock
 from tests.integration.world import MakeWorld, kill, pass_time
 from tests.support.processes import family, is_stopped
 from tests.support.waiting import until
@@ -79,6 +80,24 @@ def test_an_attempt_is_not_late_for_what_a_stopped_fork_server_could_not_see(mak
 
     world.reach(task, "succeeded")
     assert len(world.starts(task)) == 1
+
+
+def test_a_worker_that_goes_on_while_nobody_can_write_is_not_said_to_stand_still_for_ever(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world()
+    world.start()
+    pid = world.idle(2)[0]
+    stop([pid])
+    world.event("worker.frozen", pid=pid)
+
+    with WriteLock.of(world.directory / "state.db.run"):
+        go_on([pid])
+        world.event("store.degraded")
+
+    until(lambda: world.workers()[pid]["state"] == "idle", timeout=3, what="its row to say that it goes on")
+    stop([pid])
+    until(lambda: world.workers()[pid]["state"] == "frozen", timeout=3, what="its row to say that it stands still")
 
 
 def stop(pids: Iterable[int]) -> None:
