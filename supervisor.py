@@ -338,7 +338,7 @@ class Supervisor:
         """The database refuses: say so once, free its lock from a worker that stands still, try again in a while."""
         self._trouble.met(str(error))
         holder = WriteLock.of(self._parts.store.run_directory).holder()
-        self._pool.stops.kill_frozen(holder)
+        self._pool.stops.free_lock(holder)
         self._timetable.put_off(TROUBLE_S, "look", "sample", "glance", "summary", "tick", "birth")
         if self._types is not None and not self._knows_types:
             self._timetable.after("announce", TROUBLE_S)

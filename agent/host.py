@@ -90,6 +90,15 @@ def is_stopped(who: Identity) -> bool:
     return stat is not None and stat.start_ticks == who.start_ticks and stat.is_stopped
 
 
+def waits_for_its_threads(who: Identity) -> bool:
+    """Whether its main thread is kept from going on by others of the process: it waits for a lock of theirs."""
+    try:
+        place = Path(f"/proc/{who.pid}/wchan").read_bytes()
+    except OSError:
+        return False
+    return b"futex" in place and bool(is_alive(who))
+
+
 def session_members(sid: int) -> list[Identity]:
     """Every living process of the session, its leader included, that /proc shows."""
     found = []

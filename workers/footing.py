@@ -33,6 +33,7 @@ class Footing:
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._signals = [(number, getsignal(number)) for number in SIGNALS]
         self._limits = [(limit, resource.getrlimit(limit)) for limit in LIMITS]
+        self._switch_interval = sys.getswitchinterval()
         self._streams = (sys.stdout, sys.stderr)
         self._files = [(number, _file(number)) for number in (0, 1, 2, outlet, self._directory)]
         self._most_descriptors = self._limits[0][1][0] // 2
@@ -45,6 +46,7 @@ class Footing:
                 signal.setitimer(timer, 0)
             faulthandler.cancel_dump_traceback_later()
             signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+            sys.setswitchinterval(self._switch_interval)
             self._put_back_signals()
             self._put_back_limits()
             os.umask(self._umask)

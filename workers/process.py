@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,8 +16,9 @@ from agent.task import Outcome, Start
 from workers.channel import Channel
 from workers.deaths import End
 from workers.messages import Target
-from workers.slot import ATTEMPT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
+from workers.slot import ATTEMPT, BEAT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
 
+WAKES_WITHIN_NS = 50_000_000
 _MOST_READ = 65536  # bytes of output taken at a time
 
 
@@ -71,6 +73,7 @@ class WorkerProcess:
         self.is_idle = False
         self.target: Target | None = None
         self.woken_at_ring = 0
+        self._told_at = (0, 0)  # which beat it was at, when
         self.told = 0  # how many messages it was sent
         self.halt: Halt | None = None
         self.frozen_ns: int | None = None  # since when it stands still
@@ -135,6 +138,7 @@ class WorkerProcess:
         self.is_idle = False
         self.woken_at_ring = rings
         self.told += 1
+        self._told_at = (self.slot.words[BEAT], time.monotonic_ns())
         self.channel.send(message)
 
     def read_output(self) -> bytes | None:
@@ -153,9 +157,15 @@ class WorkerProcess:
 
     @property
     def is_looking(self) -> bool:
-        """Whether it is sure to look for work before it says that it is idle."""
+        """Whether it is sure to look for work soon, before it says that it is idle; it has begun if it was told to."""
         is_well = self.may_run and self.halt is None and not self.complaints
-        return is_well and not self.is_idle and self.slot.is_between_chunks
+        return is_well and not self.is_idle and self.slot.is_between_chunks and self._has_woken
+
+    @property
+    def _has_woken(self) -> bool:
+        """A thread that a handler has left may hold the interpreter's lock: then it does not hear what it is told."""
+        beat, told_ns = self._told_at
+        return self.slot.words[BEAT] != beat or time.monotonic_ns() - told_ns < WAKES_WITHIN_NS
 
     @property
     def is_frozen(self) -> bool:

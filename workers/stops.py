@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Mapping
 
 from agent.clock import Clock
-from agent.host import is_stopped
+from agent.host import Identity, is_stopped, waits_for_its_threads
 from agent.store import SqliteStore
 from agent.telemetry.logs import log
 from workers import halting
@@ -18,6 +19,8 @@ UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
 UNSEEN_S = 1.0  # between two looks at the fork server
 CUT_OFF_AFTER = 4  # complaints in a row, two seconds
+
+LOOKS, LOOK_S = 5, 0.005
 
 Answer = Callable[[Halted], None]
 
@@ -147,15 +150,16 @@ class Stops:
         """Another fork server sends the signals from now on."""
         self._fork_server = fork_server
 
-    def kill_frozen(self, pid: int | None) -> None:
+    def free_lock(self, pid: int | None) -> None:
         """End a worker that stands still with the write lock in its hands: everybody waits for it.
 
         What /proc says counts too: the fork server's report may still wait to be read. One of our own stops ends soon.
+        A thread that a handler has left, and that holds the interpreter's lock, keeps a worker from going on as well.
         """
         for worker in self._workers.values():
             if worker.pid != pid or worker.halt is not None or worker.identity is None:
                 continue
-            if worker.is_frozen or is_stopped(worker.identity):
+            if worker.is_frozen or is_stopped(worker.identity) or _is_starved(worker.identity):
                 log("worker.killed", worker=worker.word, pid=pid, why="it stood still holding the write lock")
                 self._signal(worker.id, signal.SIGKILL)
 
@@ -188,3 +192,12 @@ class Stops:
 
     def _signal(self, worker: int, number: int) -> None:
         self._fork_server.signal(worker, number)
+
+
+def _is_starved(who: Identity) -> bool:
+    """Whether its threads keep it from going on: not for a moment, as the interpreter's lock changes hands."""
+    for _ in range(LOOKS):
+        if not waits_for_its_threads(who):
+            return False
+        time.sleep(LOOK_S)
+    return True

@@ -10,9 +10,9 @@ import threading
 import time
 
 MOST = 64  # that sleep
-TOO_MUCH_NS = 50_000_000  # of processor time, in looks one after the other at each of which they were busy
-BUSY = 0.5  # of the time that passed
-LOOK_AGAIN_S = 0.5
+WINDOW_NS = 100_000_000  # without a handler, over which they are judged
+BUSY = 0.25  # of the window, on a processor
+LOOK_AGAIN_S = 0.2
 
 
 class Strangers:
@@ -20,37 +20,34 @@ class Strangers:
 
     def __init__(self) -> None:
         self._at_home = threading.active_count()
-        self._number = 0
-        self._since: tuple[int, int] | None = None  # time, and the others' processor time, when the last handler ended
-        self._taken_ns = 0
+        self._since: tuple[int, int] | None = None  # time, and the others' processor time; None: nobody is watched
+        self._passed_ns = self._taken_ns = 0
 
     def look(self) -> str:
         """After a chunk; why the worker has to leave, if it has to."""
-        self._number = threading.active_count() - self._at_home
-        if self._number <= 0:
-            self._since, self._taken_ns = None, 0
-            return ""
-        self._since = (time.monotonic_ns(), _others_ns())
-        if self._number > MOST:
-            return f"its handlers have left {self._number} threads behind"
-        return ""
+        number = threading.active_count() - self._at_home
+        self._since = _now() if number > 0 else None
+        return f"its handlers have left {number} threads behind" if number > MOST else ""
 
     def watch(self) -> str:
         """With the next chunk, or when there is none for a while: why the worker has to leave, if they work on."""
         if self._since is None:
             return ""
-        now = (time.monotonic_ns(), _others_ns())
-        passed, taken = now[0] - self._since[0], now[1] - self._since[1]
-        are_busy = taken > BUSY * passed
-        self._taken_ns = self._taken_ns + taken if are_busy else 0
-        self._since = now if are_busy else None
-        return "threads that its handlers have left behind work on" if self._taken_ns > TOO_MUCH_NS else ""
+        before, self._since = self._since, _now()
+        self._passed_ns += self._since[0] - before[0]
+        self._taken_ns += self._since[1] - before[1]
+        if self._passed_ns < WINDOW_NS:
+            return ""
+        are_busy = self._taken_ns > BUSY * self._passed_ns
+        self._passed_ns = self._taken_ns = 0
+        self._since = None
+        return "threads that its handlers have left behind work on" if are_busy else ""
 
     def patience_s(self) -> float | None:
-        """How long the worker may sleep before it is to look at them again; None: there are none, or they sleep too."""
+        """How long the worker may sleep before it is to watch them again; None: as long as it likes."""
         return None if self._since is None else LOOK_AGAIN_S
 
 
-def _others_ns() -> int:
-    """The processor time of this process's other threads."""
-    return time.process_time_ns() - time.thread_time_ns()
+def _now() -> tuple[int, int]:
+    """The time, and the processor time of this process's other threads."""
+    return time.monotonic_ns(), time.process_time_ns() - time.thread_time_ns()

@@ -106,6 +106,28 @@ def test_a_worker_in_which_that_cannot_be_put_back_is_replaced(world: World, wha
     said(agent, f"[task {after}] all is well")
 
 
+def test_a_thread_that_keeps_its_worker_from_giving_back_the_write_lock_costs_only_this_worker(world: World) -> None:
+    world.start()
+    greedy = world.enqueue("unsettle", {"what": "greedy thread"})
+    world.reach(greedy, "succeeded")
+
+    after = [world.enqueue("mark") for _ in range(20)]
+
+    world.reach(after, "succeeded")
+    assert world.event("worker.killed")["pid"] == world.starts(greedy)[0].pid
+    assert [world.client.inspect(each)["attempt"] for each in (greedy, *after)] == [1] * 21
+
+
+def test_a_worker_that_cannot_wake_keeps_no_task_waiting(world: World) -> None:
+    world.start()
+    asleep = world.enqueue("unsettle", {"what": "thread that holds on"})
+    world.reach(asleep, "succeeded")
+    pass_time(0.3)
+
+    for _ in range(5):
+        world.reach(world.enqueue("mark"), "succeeded", timeout=2)
+
+
 def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:
     world.enqueue("nobody's")
     later = world.enqueue("mark", delay=4)

@@ -193,6 +193,10 @@ def unsettle(payload: Payload) -> Payload:
             os.closerange(0, 3)
         case "threads":
             threading.Thread(target=_work, daemon=True).start()
+        case "greedy thread":
+            threading.Thread(target=_hold_as_it_writes, daemon=True).start()
+        case "thread that holds on":
+            threading.Timer(0.1, _hold).start()
     effect("end")
     return {}
 
@@ -204,6 +208,16 @@ def _shout(*_: object) -> None:
 def _work() -> None:
     while True:
         sum(range(1000))
+
+
+def _hold_as_it_writes() -> None:
+    while f"WRITE {os.getpid()} " not in Path("/proc/locks").read_text("ascii"):
+        time.sleep(0)
+    _hold()
+
+
+def _hold() -> None:
+    ctypes.PyDLL(None).usleep(20_000_000)
 
 
 @handler("settled")
