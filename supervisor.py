@@ -143,14 +143,14 @@ class Supervisor:
         self._fork_server.channel.flush()
         try:
             while (received := self._fork_server.receive()) is not None:
-                message, descriptors = received
-                if message["op"] == "types":
-                    self._types = {name: each["max_attempts"] for name, each in message["types"].items()}
+                report, descriptors = received
+                if report.op == "types":
+                    self._types = {name: each.max_attempts for name, each in report.types.items()}
                     self._timetable.now("announce")
-                elif message["op"] == "import_error":
-                    raise HandlersError(message["text"])
+                elif report.op == "import_error":
+                    raise HandlersError(report.text)
                 else:
-                    self._pool.on_report(message, descriptors)
+                    self._pool.on_report(report, descriptors)
         except PeerGone:
             self._on_fork_server_lost()
 

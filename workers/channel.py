@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,8 +29,15 @@ IN_MEMORY_FILE = b"\x00"  # in place of a message
 _ANCILLARY_BYTES = socket.CMSG_SPACE((MOST_DESCRIPTORS + 1) * array.array("i").itemsize)
 
 
+Form = TypeVar("Form")
+
+
 class PeerGone(Unavailable):
     """The process at the other end of the channel is gone."""
+
+
+class Nonsense(PeerGone):
+    """What the process at the other end of the channel says is no message of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +100,13 @@ class Channel:
             except OSError:
                 self._drop_queue()
                 return False
-            _close_all(self._queue.popleft().descriptors)
+            close_all(self._queue.popleft().descriptors)
         return True
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """The next message and its descriptors, which are the caller's from now on; None when there is none yet.
 
-        Raises PeerGone after the last message of a peer that is gone, and when what it says is not a message.
+        Raises PeerGone after the last message of a peer that is gone, and Nonsense when what it says is no message.
         """
         try:
             received = _receive(self._socket)
@@ -150,7 +157,7 @@ class Channel:
 
     def _drop_queue(self) -> None:
         while self._queue:
-            _close_all(self._queue.popleft().descriptors)
+            close_all(self._queue.popleft().descriptors)
 
 
 def _send(end: socket.socket, data: bytes, descriptors: tuple[int, ...]) -> None:
@@ -173,8 +180,8 @@ def _receive(end: socket.socket) -> tuple[bytes, list[int]] | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        _close_all(descriptors)
-        raise PeerGone("the process at the other end of the channel sent what does not fit a message of ours")
+        close_all(descriptors)
+        raise Nonsense
     return (data, list(descriptors)) if data else None
 
 
@@ -183,10 +190,18 @@ def _decode(data: bytes, descriptors: list[int]) -> tuple[dict[str, Any], list[i
         if data == IN_MEMORY_FILE:
             data = _content_of(descriptors.pop())
         return msgspec.json.decode(data, type=dict[str, Any]), descriptors
-    except (msgspec.MsgspecError, IndexError, OSError) as error:
-        _close_all(descriptors)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError, OSError) as error:
+        close_all(descriptors)
         # A handler that writes into descriptors which are not its own may be the reason.
-        raise PeerGone("the process at the other end of the channel sent what is no message of ours") from error
+        raise Nonsense from error
+
+
+def understood(message: dict[str, Any], form: type[Form]) -> Form:
+    """A message as the value that it stands for. Raises Nonsense."""
+    try:
+        return msgspec.convert(message, form)
+    except msgspec.ValidationError as error:
+        raise Nonsense from error
 
 
 def _memory_file(data: bytes) -> int:
@@ -199,10 +214,11 @@ def _memory_file(data: bytes) -> int:
 def _content_of(file: int) -> bytes:
     with open(file, "rb") as reader:
         reader.seek(0)
-        return reader.read()
+        return reader.read(os.fstat(file).st_size)
 
 
-def _close_all(descriptors: Iterable[int]) -> None:
+def close_all(descriptors: Iterable[int]) -> None:
+    """Closes what came with a message that nobody wants."""
     for descriptor in descriptors:
         with suppress(OSError):
             os.close(descriptor)

@@ -15,8 +15,9 @@ from typing import Any
 from agent.errors import HandlersError, Unavailable
 from agent.handlers import Registry
 from workers.births import NOT_FOR_HANDLERS, WorkerMain, flush_streams, leave_by
-from workers.channel import Channel
+from workers.channel import Channel, Nonsense, close_all, understood
 from workers.fork_server import serve
+from workers.messages import Report
 from workers.signals import fork_with_signals_blocked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,11 +105,24 @@ class ForkServer:
         """Asks for a signal to the worker's process group. False when the fork server is gone."""
         return self.channel.send({"op": "signal", "worker": worker_id, "signal": int(number)})
 
-    def receive(self) -> tuple[dict[str, Any], list[int]] | None:
-        """The next report, or None; raises PeerGone once all are read and the fork server is gone."""
+    def receive(self) -> tuple[Report, list[int]] | None:
+        """The next report with the pidfd of a worker that was forked, or None.
+
+        Raises PeerGone once all are read and the fork server is gone, and Nonsense when it reports what makes no sense.
+        """
         received = self.channel.receive()
-        self._has_imported |= received is not None  # `types` is what it says first
-        return received
+        if received is None:
+            return None
+        message, descriptors = received
+        try:
+            report = understood(message, Report)
+            if len(descriptors) != (report.op == "forked"):
+                raise Nonsense
+        except Nonsense:
+            close_all(descriptors)
+            raise
+        self._has_imported = True  # `types` is what it says first
+        return report, descriptors
 
     def check_import(self) -> None:
         """Raise HandlersError if it ended by itself before it had imported the handlers: another one would, too."""

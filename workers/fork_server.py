@@ -43,7 +43,8 @@ from agent.handlers import Registry
 from agent.host import identity, kill_and_wait, set_parent_death_signal
 from agent.loader import load_handlers, options_as_json
 from workers.births import Birth, WorkerMain, bear, leave_by, open_streams
-from workers.channel import Channel, PeerGone
+from workers.channel import Channel, Nonsense, PeerGone, understood
+from workers.messages import Load, Request
 from workers.orphans import Orphans
 from workers.signals import SignalInbox, set_dispositions
 
@@ -80,13 +81,12 @@ def _serve_fresh(descriptor: int, parent_pid: int) -> int:
     channel = Channel(socket.socket(fileno=descriptor))
     try:
         first = channel.receive_wait()
+        load = understood(first[0] if first else {}, Load)
     except PeerGone:
         return 0
-    if first is None or first[0]["op"] != "load":
-        raise RuntimeError(f"the fork server was to load handlers first, not {first}")
     try:
-        registry = load_handlers(first[0]["handlers"], Path(first[0]["cwd"]))
-        worker_main = _find(first[0].get("worker_main") or WORKER_MAIN)
+        registry = load_handlers(load.handlers, Path(load.cwd))
+        worker_main = _find(load.worker_main or WORKER_MAIN)
     except HandlersError as error:
         return _report_import_error(channel, str(error))
     except Exception:
@@ -147,8 +147,8 @@ class _ForkServer:
                 self._look_after_workers()
                 self._orphans.look(self._pids.values())
             self._channel.flush()
-            while request := self._channel.receive():
-                self._obey(*request)
+            while received := self._channel.receive():
+                self._obey(understood(received[0], Request), received[1])
 
     def kill_workers(self) -> None:
         """SIGKILL to their groups and sessions; returns when they are dead, or the kernel cannot let go of one."""
@@ -160,13 +160,13 @@ class _ForkServer:
         while self._orphans.look(()) and time.monotonic() < until:
             time.sleep(0.001)
 
-    def _obey(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        if request["op"] == "fork":
-            self._fork(request["worker"], request["boot"], descriptors)
-        elif request["op"] == "signal":
-            self._signal(request["worker"], request["signal"])
+    def _obey(self, request: Request, descriptors: list[int]) -> None:
+        if len(descriptors) != (2 if request.op == "fork" else 0):
+            raise Nonsense
+        if request.op == "fork":
+            self._fork(request.worker, request.boot, descriptors)
         else:
-            raise RuntimeError(f"the fork server knows no {request['op']!r}")
+            self._signal(request.worker, request.signal)
 
     def _fork(self, worker: int, boot: dict[str, Any], descriptors: list[int]) -> None:
         control, output = descriptors

@@ -2,16 +2,24 @@
 
 Down: `target` (the newest wins), `wake`. Up: `ready`, `idle` (with the number of messages heard before the look that
 found nothing), `counts`, `bye`. Nothing in a running handler depends on the pipe: it is read between handlers and while
-idle.
+idle. What a fork server is asked and reports stands in its own module.
+
+What comes in is read as one of these values or not at all: handlers run beside whoever sends it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.lifecycle import State
+
+ENDINGS = frozenset({State.SUCCEEDED, State.RETRY_SCHEDULED, State.FAILED})
+"""Where an attempt that ended leaves its task."""
+
 Mode = Literal["run", "park", "drain"]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,19 +64,71 @@ class Count(msgspec.Struct, frozen=True, array_like=True):
     """Attempts of one type that ended since the last message; `version` is the admission they were claimed under."""
 
     type: str
-    version: int
-    ok: int
-    errors: int
-    seconds: float
+    version: Number
+    ok: Number
+    errors: Number
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True):
     """One attempt that ended and is recorded: failures always, successes when everything is told."""
 
-    task: int
+    task: Number
     type: str
-    attempt: int
+    attempt: Number
     state: int
     error: str | None
-    version: int
-    due_at: int | None = None
+    version: Number
+    due_at: Number | None = None
+
+    def __post_init__(self) -> None:
+        if self.state not in ENDINGS:
+            raise ValueError(f"no attempt ends in {self.state}")
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a worker says, with what belongs to it."""
+
+    op: Literal["ready", "idle", "counts", "stale", "gave back", "trouble", "bye"]
+    counts: list[Count] = []
+    ended: list[Ended] = []
+    tasks: list[Number] = []
+    error: str = ""
+    heard: Number = 0
+    why: str = ""
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """What a fork server tells of a type that it has a handler for."""
+
+    max_attempts: Number | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a fork server reports, with what belongs to it; see there."""
+
+    op: Literal["types", "import_error", "forked", "fork_failed", "gone", "stopped", "continued", "exited"]
+    types: dict[str, Handled] = {}
+    text: str = ""
+    worker: Number = 0
+    pid: Number = 0
+    error: str = ""
+    status: int = 0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a supervisor asks of a fork server, with what belongs to it."""
+
+    op: Literal["fork", "signal"]
+    worker: Number
+    boot: dict[str, Any] = {}
+    signal: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a supervisor asks of a fork server first of all."""
+
+    op: Literal["load"]
+    handlers: list[str]
+    cwd: str
+    worker_main: str | None = None

@@ -12,7 +12,6 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from selectors import EVENT_READ, BaseSelector
-from typing import Any
 
 import msgspec
 
@@ -20,20 +19,18 @@ from agent.clock import Clock
 from agent.errors import Unavailable
 from agent.host import identity, kill_and_wait, left_behind
 from agent.store import SqliteStore
-from agent.task import new_worker_id
 from agent.telemetry.logs import log
 from workers import tick
 from workers.birth_delay import Spacing
 from workers.burial import Undertaker
-from workers.channel import Channel, PeerGone
+from workers.channel import Channel, Nonsense, PeerGone, close_all, understood
 from workers.deaths import End
 from workers.fork_client import ForkServer
 from workers.halting import Halted
-from workers.messages import Boot, Target
+from workers.messages import Boot, Report, Said, Target
 from workers.orders import Orders, assign
 from workers.output import LineRelay
 from workers.process import Phase, WorkerProcess
-from workers.slot import Slot
 from workers.stops import Stops
 from workers.told import Told
 
@@ -183,19 +180,13 @@ class WorkerPool:
     # -- Births
 
     def _bear(self, now_ns: int) -> None:
-        worker_id = new_worker_id()
-        self._store.slots_directory.mkdir(mode=0o700, exist_ok=True)
-        slot = Slot.create(self._store.slots_directory / f"{worker_id:016x}", worker_id)
-        ours, theirs = Channel.pair()
-        output, their_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)
-        worker = WorkerProcess(worker_id, slot, ours, output, now_ns)
+        worker, theirs, their_output = WorkerProcess.unborn(self._store.slots_directory, now_ns)
         target = Target(version=0, share=1, mode="park", settings=self._orders.settings)
-        boot = Boot(worker=worker_id, database=str(self._store.path), slot=str(slot.path), target=target)
-        self.workers[worker_id] = worker
-        self._selector.register(ours, EVENT_READ, lambda: self._hear(worker))
-        self._selector.register(output, EVENT_READ, lambda: self._relay(worker))
-        self._fork_server.fork(worker_id, msgspec.to_builtins(boot), (theirs.fileno(), their_output))
+        boot = Boot(worker=worker.id, database=str(self._store.path), slot=str(worker.slot.path), target=target)
+        self.workers[worker.id] = worker
+        self._selector.register(worker.channel, EVENT_READ, lambda: self._hear(worker))
+        self._selector.register(worker.output, EVENT_READ, lambda: self._relay(worker))
+        self._fork_server.fork(worker.id, msgspec.to_builtins(boot), (theirs.fileno(), their_output))
         theirs.close()
         os.close(their_output)
 
@@ -215,26 +206,25 @@ class WorkerPool:
 
     # -- Deaths
 
-    def on_report(self, message: dict[str, Any], descriptors: list[int]) -> None:
+    def on_report(self, report: Report, descriptors: list[int]) -> None:
         """The fork server says something of a worker."""
-        worker = self.workers.get(message.get("worker", 0))
+        worker = self.workers.get(report.worker)
         if worker is None:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
             return
-        match message["op"]:
+        match report.op:
             case "forked":
-                worker.pid, worker.pidfd = message["pid"], descriptors[0]
+                worker.pid, worker.pidfd = report.pid, descriptors[0]
                 worker.identity = identity(worker.pid)  # None: dead already, its exit is on the way
             case "fork_failed":
                 self._remove(worker)
-                self._spacing.went_wrong(f"no process could be forked: {message['error']}")
+                self._spacing.went_wrong(f"no process could be forked: {report.error}")
             case "stopped":
                 self.stops.on_stopped(worker)
             case "continued":
                 self.stops.on_continued(worker)
             case "exited":
-                worker.end = End(message["status"], self.is_closing)
+                worker.end = End(report.status, self.is_closing)
 
     def bury_dead(self) -> int:
         """Do for the tasks of workers that are proven dead what is due, and let go of them; how many those were."""
@@ -280,13 +270,16 @@ class WorkerPool:
             return
         try:
             while (received := worker.channel.receive()) is not None:
-                self._take_in(worker, received[0])
-        except PeerGone:  # its exit is reported by the fork server; should it live and have spoken nonsense, it leaves
+                close_all(received[1])
+                self._take_in(worker, understood(received[0], Said))
+        except PeerGone as error:  # its exit is reported by the fork server; should it live, it leaves
+            if isinstance(error, Nonsense):  # a handler may have written into a descriptor that is not its own
+                log("worker.nonsense", worker=worker.word, pid=worker.pid)
             self._ignore(worker.channel)
             worker.channel.hang_up()
 
-    def _take_in(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
-        match message["op"]:
+    def _take_in(self, worker: WorkerProcess, said: Said) -> None:
+        match said.op:
             case "ready":
                 worker.phase = Phase.READY
                 self._spacing.went_well()
@@ -294,26 +287,26 @@ class WorkerPool:
                 self._send_targets()
             case "idle":
                 worker.complaints = 0
-                if message["heard"] < worker.told:
+                if said.heard < worker.told:
                     return  # it is from before: what we have said since makes it look, and say so, again
                 worker.is_idle = self._went_idle = True
                 if worker.woken_at_ring < self._rings and worker.may_run:
                     self._wake(worker)
             case "counts":
-                self.told.of_attempts(message)
+                self.told.of_attempts(said)
                 worker.complaints = 0
             case "stale":
-                for task in message["tasks"]:
+                for task in said.tasks:
                     log("task.stale_outcome", task=task, worker=worker.word)
             case "gave back":
                 self.told.of_work(0)
             case "trouble":
-                self.told.trouble = message["error"]
+                self.told.trouble = said.error
                 worker.complaints += 1
             case "bye":
                 worker.phase = Phase.LEAVING
                 if not worker.is_draining:
-                    self.recycle(worker, message["why"])
+                    self.recycle(worker, said.why)
 
     def _wake(self, worker: WorkerProcess) -> None:
         worker.tell({"op": "wake"}, self._rings)

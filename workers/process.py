@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 
 from agent.host import Identity
-from agent.task import Outcome, Start
+from agent.task import Outcome, Start, new_worker_id
 from workers.channel import Channel
 from workers.deaths import End
 from workers.messages import Target
@@ -89,6 +90,17 @@ class WorkerProcess:
         self.is_draining = False
         self.noted = "starting"  # what its row says
         self.end: End | None = None
+
+    @classmethod
+    def unborn(cls, slots: Path, now_ns: int) -> tuple[Self, Channel, int]:
+        """One to be forked, with the ends of its pipes that are to be its own. Raises Unavailable and OSError."""
+        worker_id = new_worker_id()
+        slots.mkdir(mode=0o700, exist_ok=True)
+        slot = Slot.create(slots / f"{worker_id:016x}", worker_id)
+        ours, theirs = Channel.pair()
+        output, their_output = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(output, False)
+        return cls(worker_id, slot, ours, output, now_ns), theirs, their_output
 
     def running(self) -> Running | None:
         """The attempt under way, if there is one; read again when it changed meanwhile."""

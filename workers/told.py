@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from workers.messages import Count, Ended
+from workers.messages import Count, Ended, Said
 
 
 class Told:
@@ -19,12 +15,11 @@ class Told:
         self.look_at: int | None = None
         self.trouble: str | None = None
 
-    def of_attempts(self, message: dict[str, Any]) -> None:
+    def of_attempts(self, said: Said) -> None:
         """Take in a `counts` message."""
-        self.counts += msgspec.convert(message["counts"], list[Count])
-        ended = msgspec.convert(message["ended"], list[Ended])
-        self.ended += ended
-        self.of_work(*(each.due_at for each in ended if each.due_at is not None))
+        self.counts += said.counts
+        self.ended += said.ended
+        self.of_work(*(each.due_at for each in said.ended if each.due_at is not None))
 
     def of_work(self, *walls: int) -> None:
         """There will be work for others at these times; 0: now."""

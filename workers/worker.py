@@ -32,7 +32,7 @@ from agent.store.values import Admission, Chunk
 from agent.task import Claimed, Outcome
 from workers import output
 from workers.attempt import Failure, attempt_of, fail, perform, succeed
-from workers.channel import Channel, PeerGone
+from workers.channel import Channel, PeerGone, understood
 from workers.chunk_size import Pace
 from workers.footing import Footing
 from workers.messages import Boot, Ended, Target
@@ -273,8 +273,8 @@ class Worker:
 
     def _take_in(self, received: tuple[dict[str, Any], list[int]] | None) -> None:
         self._heard += received is not None
-        if received is not None and received[0]["op"] == "target":
-            self._follow(msgspec.convert(received[0], Target))
+        if received is not None and received[0].get("op") == "target":
+            self._follow(understood(received[0], Target))
 
     def _follow(self, target: Target) -> None:
         self._target = target

@@ -11,6 +11,7 @@ EVENTS = {
     "worker.exited": "A worker's process has ended; the fields tell its status and what was given back.",
     "worker.frozen": "A worker's process group was stopped.",
     "worker.thawed": "A frozen worker runs again.",
+    "worker.nonsense": "What a worker said is no message; it leaves, another takes its place: a handler wrote to it.",
     "worker.killed": "The supervisor killed a worker; the fields tell why.",
     "worker.recycled": "A worker was replaced because of its age or memory.",
     "fork_server.started": "The fork server has imported the handlers and forks workers.",
@@ -57,6 +58,7 @@ EVENTS = {
 LEVELS = {
     "worker.frozen": "warning",
     "worker.killed": "warning",
+    "worker.nonsense": "warning",
     "task.failed": "warning",
     "task.lost": "warning",
     "task.timed_out": "warning",

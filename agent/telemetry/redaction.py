@@ -24,7 +24,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     """`value` made of dicts, lists, texts, numbers, booleans and None, the values of secret-looking keys hidden."""
     try:
         return _plain(value, depth)
-    except Exception as error:  # a foreign __repr__ or __iter__ may raise whatever it likes
+    except BaseException as error:  # a foreign __repr__ or __iter__ may raise whatever it likes
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 

@@ -46,10 +46,11 @@ def test_a_worker_that_can_no_longer_write_is_replaced_and_its_outcome_kept(worl
     assert world.client.inspect(cut_off)["attempt"] == 1
 
 
-def test_a_worker_that_speaks_nonsense_is_replaced(world: World) -> None:
+@pytest.mark.parametrize("says", ["{]", "{}", "\0", '{"op": "counts", "counts": 7}', "[" * 9000])
+def test_a_worker_that_speaks_nonsense_is_replaced(world: World, says: str) -> None:
     world.configure(bulk__max_concurrent=1)
     world.start()
-    babble = world.enqueue("babble")
+    babble = world.enqueue("babble", {"says": says})
     world.reach(babble, "succeeded")
     pid = world.starts(babble)[0].pid
     world.idle(1)

@@ -146,7 +146,7 @@ def babble(payload: Payload) -> Payload:
     for number in map(int, os.listdir("/proc/self/fd")):
         path = Path(f"/proc/self/fd/{number}")
         if path.is_symlink() and os.readlink(path).startswith("socket:"):
-            os.write(number, b"\xff{]")
+            os.write(number, payload["says"].encode())
     effect("end")
     return {}
 
