@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 SECOND = 1_000_000  # of wall time, in microseconds
+LATEST = 253_402_300_799_999_999  # the end of the year 9999, the last that ISO 8601 spells
 
 
 def _moved(path: str) -> Callable[[], int]:

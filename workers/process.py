@@ -10,12 +10,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
-
 from agent.host import Identity
 from agent.task import Outcome, Start, new_worker_id
 from workers.channel import Channel
 from workers.deaths import End
+from workers.harvest import outcomes_of
 from workers.messages import Target
 from workers.slot import ATTEMPT, BEAT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
 
@@ -120,9 +119,7 @@ class WorkerProcess:
 
     def pending(self) -> tuple[Sequence[Outcome], int]:
         """Outcomes that nobody has committed, and the offset to commit them by."""
-        found = self.slot.pending()
-        outcomes = [msgspec.json.decode(blob, type=Outcome) for blob, _ in found]
-        return outcomes, found[-1][1] if found else self.slot.committed
+        return outcomes_of(self.slot)
 
     @property
     def is_busy_in_store(self) -> bool:

@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from agent.clock import SECOND, Clock
 from agent.errors import Unavailable
 from agent.failpoints import ARMED, reach
@@ -22,7 +20,8 @@ from agent.store import SqliteStore
 from agent.store.values import Burial, Death, WorkerRow
 from agent.task import Outcome, Start
 from agent.telemetry.logs import log
-from workers.slot import ATTEMPT, CLAIMS, STARTED_AT, TASK, WORKER_ID, Slot
+from workers.harvest import left_running, outcomes_of
+from workers.slot import WORKER_ID, Slot
 
 KILL_WITHIN_S = 5.0
 WHY = "the agent was stopped or died while the handler ran"
@@ -95,11 +94,12 @@ def _end(left: Iterable[WorkerRow]) -> int:
 def _bury(store: SqliteStore, clock: Clock, worker: int) -> Burial:
     if ARMED:
         reach("during_recovery")
-    outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker)
-    return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, clock.now())
+    now = clock.now()
+    outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker, now)
+    return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, now)
 
 
-def _harvest(path: Path, worker: int) -> tuple[list[Outcome], Start | None]:
+def _harvest(path: Path, worker: int, now: int) -> tuple[list[Outcome], Start | None]:
     """What a dead worker's slot tells: outcomes not committed, and the attempt under way."""
     try:
         slot = Slot.open(path)
@@ -108,18 +108,15 @@ def _harvest(path: Path, worker: int) -> tuple[list[Outcome], Start | None]:
     try:
         if slot.words[WORKER_ID] != worker:
             return [], None
-        outcomes = [msgspec.json.decode(blob, type=Outcome) for blob, _ in slot.pending()]
-        words = slot.words
-        task, claims = words[TASK], words[CLAIMS]
-        ended = any((outcome.task, outcome.claims) == (task, claims) for outcome in outcomes)
-        running = Start(worker, task, claims, words[ATTEMPT], words[STARTED_AT]) if task and not ended else None
-        return outcomes, running
+        outcomes, _ = outcomes_of(slot)
+        return outcomes, left_running(slot, worker, outcomes, now)
     finally:
         slot.close()
 
 
 def _discard_slots(directory: Path) -> None:
     """Slots of nobody we know are worth nothing."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # there is none yet
         for path in directory.iterdir():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a directory, say: it is in nobody's way
+                path.unlink()

@@ -142,9 +142,10 @@ def _end_running(cursor: Cursor, running: Start, death: Death, why: str, now: in
     held = cursor.execute(sql.holds, (running.task, running.worker, running.claims)).fetchone()
     if held is None:
         return None
-    _, _, crashes, kills, kind = held
+    state, attempts, crashes, kills, kind = held
     crash, kill = int(death is Death.CRASHED), int(death is Death.KILLED)
-    start = (running.attempt, running.started_at)
+    attempt = attempts + (state == State.RESERVED)  # it began: as `begin` has written, or would have
+    start = (attempt, running.started_at)
     if death is Death.CANCELLED:
         to = State.CANCELLED
         cursor.execute(sql.cancel, (*start, now, why, running.task))
@@ -155,7 +156,7 @@ def _end_running(cursor: Cursor, running: Start, death: Death, why: str, now: in
     else:
         to = State.QUEUED
         cursor.execute(sql.rescue, (*start, why, crash, kill, running.task))
-    kept = (running.task, running.attempt, running.worker, running.started_at, now, death.value, why)
+    kept = (running.task, attempt, running.worker, running.started_at, now, death.value, why)
     cursor.execute(claims_sql.keep_attempt, kept)
     count(cursor, kind, {State.RESERVED: -1, to: 1})
     return to
