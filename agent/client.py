@@ -15,7 +15,7 @@ from agent.config import Config
 from agent.doorbell import ring
 from agent.duration import Duration
 from agent.errors import TaskFailed, UsageError, WaitTimeout
-from agent.handlers import did_you_mean
+from agent.handlers import check_type, did_you_mean
 from agent.lifecycle import FINISHED, State
 from agent.new_tasks import new_task, seconds, tasks_of_lines, thousands
 from agent.payload import dump_payload, parse_payload
@@ -74,6 +74,8 @@ class Client:
             raise UsageError(f"limit takes a whole number from 1, not {limit!r}")
         if state is not None and state not in known:
             raise UsageError(f"there is no state {state!r}{did_you_mean(state, known)}: use one of {', '.join(known)}")
+        if type_ is not None:
+            check_type(type_)
         found = self.store.tasks.list(known[state] if state else None, type_, limit)
         return [self._record(task) for task in found]
 

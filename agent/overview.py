@@ -53,7 +53,7 @@ def _operators_pauses(standing: Standing) -> list[str]:
 def wanted(store: SqliteStore, standing: Standing) -> Standing:
     """The orders with what waits for the next supervisor."""
     for command in store.oversight.commands():
-        standing = changed(standing, command) if command.verb in ORDERS else standing
+        standing = changed(standing, command) if command.verb in ORDERS and not command.flaw else standing
     return standing
 
 

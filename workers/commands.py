@@ -38,15 +38,15 @@ class Commands:
         self._answered.clear()
 
     def _carry_out(self, command: Command) -> None:
-        if command.verb in STANDING:
+        if command.flaw:
+            self._answer(command, f"refused: {command.flaw}")
+        elif command.verb in STANDING:
             self._standing.apply(command)
             self._answer(command, "applied")
         elif command.verb == "cancel":
             self._cancel(command)
-        elif command.verb in ("freeze", "thaw"):
-            self._halt(command)
         else:
-            self._answer(command, f"refused: there is no command {command.verb!r}")
+            self._halt(command)
 
     def _cancel(self, command: Command) -> None:
         """End a running attempt, take back what has not begun; the command stays open until the task is finished.

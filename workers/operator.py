@@ -9,16 +9,17 @@ from agent.client import Client
 from agent.clock import SECOND, to_iso
 from agent.duration import Duration
 from agent.errors import Conflict, NotFound, Unavailable, UsageError
+from agent.handlers import check_type
 from agent.host import is_alive
 from agent.new_tasks import seconds
-from agent.overview import lasting, target_of, wanted
+from agent.overview import EVERYTHING, lasting, target_of, wanted
+from agent.store.commands import MOST_WORKERS
 from agent.store.values import Command, WorkerRow
 from agent.task import worker_word
 from workers.slot import BEAT, STARTED_AT, TASK, Slot
 
 ANSWER_WITHIN_S = 10.0
 LOOK_AGAIN_S = 0.005
-MOST_WORKERS = 512
 
 
 class Operator:
@@ -30,10 +31,12 @@ class Operator:
 
     def pause(self, type_: str | None, duration: Duration | None) -> dict[str, Any]:
         """Pause all types or one."""
+        _check_scope(type_)
         return self._order("pause", {"type": type_, "until": self._until(duration)})
 
     def unpause(self, type_: str | None) -> dict[str, Any]:
         """End a pause."""
+        _check_scope(type_)
         return self._order("unpause", {"type": type_})
 
     def scale(self, most: int, duration: Duration | None) -> dict[str, Any]:
@@ -96,6 +99,8 @@ class Operator:
             if time.monotonic() > deadline or self._client.store.supervisor_pid() is None:
                 return None
             time.sleep(LOOK_AGAIN_S)
+        if answer.startswith("refused: "):
+            raise UsageError(f"the supervisor has refused: {answer.removeprefix('refused: ')}")
         return answer
 
     def _until(self, duration: Duration | None) -> int | None:
@@ -126,3 +131,8 @@ class Operator:
         if task:
             return "busy", task, started_at
         return ("idle" if has_begun else "starting"), None, row.since
+
+
+def _check_scope(type_: str | None) -> None:
+    if type_ not in (None, EVERYTHING):
+        check_type(type_)

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from agent.outbox import Delivery
+from agent.store.commands import command_of
 from agent.store.connection import Connection
 from agent.store.custody import sql as custody_sql
 from agent.store.queries import load
@@ -83,7 +84,7 @@ class Oversight:
         """Commands that wait, oldest first."""
         with self._connection.reading() as cursor:
             rows = cursor.execute(sql.asked).fetchall()
-        return [Command(id_, verb, msgspec.json.decode(detail), at) for id_, verb, detail, at in rows]
+        return [command_of(*row) for row in rows]
 
     def answer(self, command: int, outcome: str, now: int) -> None:
         """Say what became of a command."""

@@ -124,12 +124,13 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """An operator's command that waits."""
+    """An operator's command that waits. `flaw`: why it cannot be carried out, whatever it was meant to be."""
 
     id: int
     verb: str
     detail: dict[str, object]
     created_at: int
+    flaw: str = ""
 
 
 class Note(msgspec.Struct, frozen=True):

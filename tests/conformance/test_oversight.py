@@ -72,6 +72,29 @@ def test_commands_wait_in_order_until_they_are_answered(scene: Scene) -> None:
     assert [each.id for each in oversight.commands()] == [second]
 
 
+@pytest.mark.parametrize(
+    ("verb", "detail", "flaw"),
+    [
+        ("dance", {}, "there is no command 'dance'"),
+        ("pause", {"type": 7}, "what it says makes no sense (Expected `str"),
+        ("pause", {"typ": "demo"}, "what it says makes no sense (Object contains unknown field `typ`)"),
+        ("pause", {"type": ""}, "what it says makes no sense"),
+        ("pause", {"until": 2**62}, "what it says makes no sense"),
+        ("scale", {}, "what it says makes no sense (Object missing required field `max`)"),
+        ("scale", {"max": 513}, "what it says makes no sense"),
+        ("cancel", {"task": None}, "what it says makes no sense"),
+        ("freeze", {"worker": []}, "what it says makes no sense"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_kept_with_its_flaw(
+    scene: Scene, verb: str, detail: dict[str, object], flaw: str
+) -> None:
+    scene.store.oversight.ask(verb, detail, NOON)
+    (command,) = scene.store.oversight.commands()
+    assert (command.verb, command.detail) == (verb, {})
+    assert command.flaw.startswith(flaw)
+
+
 def test_a_command_is_withdrawn_only_while_it_waits(scene: Scene) -> None:
     oversight = scene.store.oversight
     waits, answered = oversight.ask("freeze", {}, NOON), oversight.ask("freeze", {}, NOON)

@@ -30,7 +30,8 @@ INSERT INTO decision (at, deed, why, detail) VALUES (?, ?, ?, ?)
 INSERT INTO control (verb, detail, created_at) VALUES (?, ?, ?) RETURNING id
 
 -- name: asked
-SELECT id, verb, detail, created_at FROM control WHERE handled_at IS NULL ORDER BY id
+-- As bytes: what somebody has written there need not be UTF-8.
+SELECT id, CAST(verb AS BLOB), CAST(detail AS BLOB), created_at FROM control WHERE handled_at IS NULL ORDER BY id
 
 -- name: answer
 UPDATE control SET handled_at = ?, outcome = ? WHERE id = ?
