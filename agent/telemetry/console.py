@@ -68,7 +68,7 @@ def _priority(entry: Mapping[str, Any]) -> int:
 
 def _words(entry: Mapping[str, Any]) -> str:
     words = [_visible(str(entry["event"]))]
-    words += [f"{key}={_shown(value)}" for key, value in entry.items() if key not in _OWN]
+    words += [f"{_visible(key)}={_shown(value)}" for key, value in entry.items() if key not in _OWN]
     if error := str(entry.get("exception", "")).strip():
         words.append(_visible(error.splitlines()[-1]))
     return " ".join(words)

@@ -17,18 +17,35 @@ from agent.secrecy import HIDDEN, is_secret, without_secrets
 
 TEXT_MAX = 16_384
 ITEMS_MAX = 1_000
+ALL_ITEMS_MAX = 10_000  # of a value with all that is nested in it
 DEPTH_MAX = 8
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+class _Room:
+    """How many items may still be shown: few that hold one another often are many."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = ALL_ITEMS_MAX
+
+
+def plain(value: Any) -> Any:
     """`value` made of dicts, lists, texts, numbers, booleans and None, the values of secret-looking keys hidden."""
+    return _shown(value, 0, _Room())
+
+
+def _shown(value: Any, depth: int, room: _Room) -> Any:
+    room.left -= 1
+    if room.left < 0:
+        return "…"
     try:
-        return _plain(value, depth)
+        return _plain(value, depth, room)
     except BaseException as error:  # a foreign __repr__ or __iter__ may raise whatever it likes
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
-def _plain(value: Any, depth: int) -> Any:
+def _plain(value: Any, depth: int, room: _Room) -> Any:
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
@@ -38,9 +55,9 @@ def _plain(value: Any, depth: int) -> Any:
     if depth >= DEPTH_MAX:
         return f"<{type(value).__name__}, nested too deep>"
     if (fields := _fields(value)) is not None:
-        return _mapping(fields, depth)
+        return _mapping(fields, depth, room)
     if isinstance(value, list | tuple | set | frozenset):
-        return _cut([plain(item, depth + 1) for item in islice(value, ITEMS_MAX)], len(value))
+        return _cut([_shown(item, depth + 1, room) for item in islice(value, ITEMS_MAX)], len(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return _text(bytes(value[:TEXT_MAX]).decode("utf-8", "backslashreplace"))
     if isinstance(value, BaseException):
@@ -58,11 +75,11 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
     return None
 
 
-def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+def _mapping(fields: Mapping[Any, Any], depth: int, room: _Room) -> dict[str, Any]:
     shown = {}
     for key, value in islice(fields.items(), ITEMS_MAX):
         name = _text(key) if isinstance(key, str) else _text(str(key))
-        shown[name] = HIDDEN if is_secret(name) and value is not None else plain(value, depth + 1)
+        shown[name] = HIDDEN if is_secret(name) and value is not None else _shown(value, depth + 1, room)
     return shown
 
 

@@ -56,7 +56,7 @@ def test_of_an_exception_its_last_line_is_said(pipe: tuple[int, int]) -> None:
 
 
 def test_control_characters_neither_begin_a_line_nor_steer_the_terminal(pipe: tuple[int, int]) -> None:
-    line = said(pipe, entry(error="a\n16:00:00 error \x1b[2J\u2028"))
+    line = said(pipe, entry(error="a\n16:00:00 error \x1b[2J\u2028", **{"\x1b[2J\n": 1}))
     assert line.count("\n") == 1
     assert "\x1b" not in line
 

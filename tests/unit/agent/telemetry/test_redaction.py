@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.secrecy import HIDDEN
-from agent.telemetry.redaction import ITEMS_MAX, TEXT_MAX, plain
+from agent.telemetry.redaction import ALL_ITEMS_MAX, ITEMS_MAX, TEXT_MAX, plain
 
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -62,6 +62,14 @@ def test_what_contains_itself_comes_to_an_end() -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert "nested too deep" in str(plain(loop))
+
+
+def test_what_holds_the_same_many_times_over_is_cut() -> None:
+    fan: list[Any] = [1]
+    for _ in range(20):
+        fan = [fan] * 10
+    assert len(msgspec.json.encode(plain(fan))) < 10 * ALL_ITEMS_MAX
+    assert len(msgspec.json.encode(plain([[1] * 1000] * 1000))) < 10 * ALL_ITEMS_MAX
 
 
 def test_a_value_that_refuses_to_be_shown_is_named() -> None:
