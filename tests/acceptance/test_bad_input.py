@@ -94,7 +94,9 @@ def test_a_type_that_nobody_handles_is_guessed_and_waits_in_sight(home: Home) ->
 
 @pytest.mark.parametrize("words", [("tasks", "--type"), ("pause",), ("unpause",)])
 def test_a_word_that_is_no_utf8_names_no_type(home: Home, words: tuple[str, ...]) -> None:
-    assert home.refused(2, *words, "\udc80").startswith(r"'\udc80' cannot name a type: use 1 to 200 printable characters")
+    said = home.refused(2, *words, "\udc80")
+
+    assert said.startswith(r"'\udc80' cannot name a type: use 1 to 200 printable characters")
 
 
 # -- Handlers
