@@ -68,7 +68,7 @@ def test_what_holds_the_same_many_times_over_is_cut() -> None:
     fan: list[Any] = [1]
     for _ in range(20):
         fan = [fan] * 10
-    assert len(msgspec.json.encode(plain(fan))) < 10 * ALL_ITEMS_MAX
+    assert len(msgspec.json.encode(plain(fan))) < 30 * ALL_ITEMS_MAX  # each says that it is nested too deep
     assert len(msgspec.json.encode(plain([[1] * 1000] * 1000))) < 10 * ALL_ITEMS_MAX
 
 
