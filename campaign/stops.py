@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.errors import AgentError, Conflict, NotFound
 from campaign.processes import came_true, hit, is_alive, is_stopped
-from campaign.run import Figure, Report, Run
+from campaign.run import Report, Run
 from campaign.world import World
 
 ROUNDS = 12
@@ -86,9 +86,8 @@ class _Stopping:
             self._breaches.append(f"alive: the supervisor ended with {agent.returncode}: {self._world.errors()}")
         self._world.finish()
         self._judge_deadlines()
-        events = list(self._events())
-        self._deaths += sum("holding the write lock" in str(event.get("why")) for event in events)
-        return self._world.judge(self._faults, self._deaths, self._breaches, _figures(events))
+        self._count_freezes()
+        return self._world.judge(self._faults, self._deaths, self._breaches)
 
     # -- Load
 
@@ -193,6 +192,14 @@ class _Stopping:
             if task in self._doomed and state != "failed":
                 self._breaches.append(f"deadlines: task {task} may take {DEADLINE_S:g} s, never ends, and is {state}")
 
+    def _count_freezes(self) -> None:
+        """As the supervisor saw them; and the deaths of those whom it ended because they held the write lock."""
+        for event in self._events():
+            if event["event"] == "worker.frozen":
+                self._faults["freezes"] += 1
+                self._faults["freezes inside a handler"] += event["task"] is not None
+            self._deaths += "holding the write lock" in str(event.get("why"))
+
     def _events(self) -> Iterator[dict[str, Any]]:
         for path in sorted((self._world.directory / "logs").glob("agent.jsonl*")):
             yield from map(json.loads, path.read_text("utf-8").splitlines())
@@ -202,9 +209,3 @@ def _let_go(pids: Iterable[int]) -> None:
     for pid in pids:
         if is_alive(pid):
             hit(pid, signal.SIGCONT)
-
-
-def _figures(events: list[dict[str, Any]]) -> Iterator[Figure]:
-    frozen = [event for event in events if event["event"] == "worker.frozen"]
-    yield Figure("freezes, as the supervisor saw them", len(frozen))
-    yield Figure("… of them inside a handler", sum(event["task"] is not None for event in frozen))

@@ -11,7 +11,7 @@ from tests.campaign.scenario import play
 def test_who_stands_still_is_neither_dead_nor_late(data_dir: Path) -> None:
     report = play(stops.run, data_dir)
 
-    assert set(report.faults) == set(stops.WEIGHTS)
+    assert set(report.faults) >= {*stops.WEIGHTS, "freezes inside a handler"}
     assert report.verdict.lost == report.verdict.duplicated == 0
 
 
