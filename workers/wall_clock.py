@@ -8,11 +8,11 @@ monotonic one alone, which leaves our timers behind.
 from __future__ import annotations
 
 from agent.clock import SECOND, Clock
+from agent.maintenance.clock_watch import STEP
 from agent.steering.standing import StandingOrders
 from agent.store.custody import Custody
 from agent.telemetry.logs import log
 
-STEP_S = 5.0  # a clock that moved by more than this was set; by less, it is adjusted little by little
 SETTLES_WITHIN_S = 1.0  # what workers reckoned by the clock as it was before has been recorded by then
 
 
@@ -30,12 +30,12 @@ class WallClock:
         """Do what follows from a step or a suspension; whether there was one. To be repeated if the store refuses."""
         seen = self._look()
         step, moved = (now - before for now, before in zip(seen, self._seen, strict=True))
-        has_stepped = abs(moved) > STEP_S * SECOND
+        has_stepped = abs(moved) > STEP
         if has_stepped or self._is_settled():
             self._custody.hasten(self._clock.now())
             self._settles_ns = None
         if has_stepped:
-            self._adjust(step if abs(step) > STEP_S * SECOND else 0, moved)
+            self._adjust(step if abs(step) > STEP else 0, moved)
             self._settles_ns = self._clock.monotonic() + int(SETTLES_WITHIN_S * 1e9)
         self._seen = seen
         return has_stepped
