@@ -10,11 +10,13 @@ import base64
 import binascii
 import hmac
 import http.client
+import os
 import re
 import smtplib
 import socket
 import ssl
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import getaddresses
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -89,7 +91,8 @@ class Webhook:
         return headers
 
     def _post(self, delivery: Delivery, deadline: Deadline) -> tuple[int, str, str, float | None]:
-        with closing(self._connect(deadline)) as connection:
+        with closing(self._connect(deadline)) as connection, _hung_up_after(connection.sock) as used:
+            deadline.watch(lambda: used)  # the connection forgets it when the answer is the last one
             deadline.left()
             connection.request(
                 "POST",
@@ -179,6 +182,16 @@ class Email:
                 return plain if tls is None else tls.wrap_socket(plain, server_hostname=host)
 
         return Watched(self._host, self._port, local_hostname=_own_name(), timeout=deadline.left())
+
+
+@contextmanager
+def _hung_up_after(used: socket.socket) -> Iterator[socket.socket]:
+    """Closes the socket at the end, whoever still holds a file of it: a half-read answer would keep it for long."""
+    try:
+        yield used
+    finally:
+        if (descriptor := used.detach()) >= 0:
+            os.close(descriptor)
 
 
 def message_id(delivery: Delivery) -> str:

@@ -7,6 +7,7 @@ own, which is waited for no longer than the bound; then its socket is shut down,
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_NO_LINGERING = struct.pack("ii", 1, 0)  # socket(7): who pours on hears at once that nobody reads any more
 
 
 class Deadline:
@@ -42,6 +45,7 @@ class Deadline:
         self._expired.set()
         if (used := self._socket()) is not None:
             with suppress(OSError):  # it is closed already
+                used.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
                 # Not SSLSocket.shutdown, which takes the TLS state away from under its reader.
                 socket.socket.shutdown(used, socket.SHUT_RDWR)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import socket
 import ssl
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -18,6 +20,7 @@ from agent.escalation.channel import ChannelError
 from agent.escalation.channels import BODY_MAX, Webhook
 from agent.outbox import Delivery
 from tests.support.servers import Receiver, TcpServer, answer, serve
+from tests.support.waiting import until
 
 SLOW = 0.4  # seconds: the time limit of deliveries that run into it
 METADATA = "169.254.169.254"
@@ -160,22 +163,29 @@ def test_an_accepted_message_is_delivered_though_the_body_never_comes(receiver: 
     assert time.monotonic() - began < 3
 
 
-def test_a_refusal_whose_body_drips_is_cut_off_at_the_time_limit(tcp_server: StartServer, delivery: Delivery) -> None:
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+def test_a_refusal_whose_body_drips_is_cut_off_at_the_time_limit(
+    tcp_server: StartServer, delivery: Delivery, header: bytes
+) -> None:
+    cut = threading.Event()
+
     def drip(client: socket.socket) -> None:
-        client.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 60000\r\n\r\n")
+        client.sendall(b"HTTP/1.1 500 No\r\n" + header + b"Content-Length: 60000\r\n\r\n")
         client.settimeout(0.02)
-        while True:
-            client.sendall(b"x")
-            try:
-                if client.recv(1) == b"":
-                    return
-            except TimeoutError:
-                continue
+        try:
+            while client.send(b"x"):
+                with suppress(TimeoutError):
+                    if client.recv(1) == b"":
+                        break
+        finally:
+            cut.set()
 
     began = time.monotonic()
     said = refusal(f"http://127.0.0.1:{tcp_server(on_every_request(drip)).port}/", delivery, SLOW)
     assert "no complete answer within 0.4 s" in said
     assert time.monotonic() - began < SLOW + 1
+    assert cut.wait(5), "the connection must be closed, not left to drip"
+    until(lambda: not deliveries(), what="the delivery's thread to end")
 
 
 @pytest.mark.parametrize(
@@ -184,11 +194,16 @@ def test_a_refusal_whose_body_drips_is_cut_off_at_the_time_limit(tcp_server: Sta
     ids=["interim answers", "headers", "one header", "folded lines"],
 )
 def test_an_answer_that_never_begins_ends(tcp_server: StartServer, delivery: Delivery, piece: bytes) -> None:
+    cut = threading.Event()
+
     def pour(client: socket.socket) -> None:
         if not piece.startswith(b"HTTP"):
             client.sendall(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            client.sendall(piece * 1000)
+        try:
+            while True:
+                client.sendall(piece * 1000)
+        finally:
+            cut.set()
 
     began = time.monotonic()
     tracemalloc.start()
@@ -201,6 +216,13 @@ def test_an_answer_that_never_begins_ends(tcp_server: StartServer, delivery: Del
     assert len(said) < 300
     assert time.monotonic() - began < SLOW + 2
     assert peak < 20_000_000
+    assert cut.wait(5), "the connection must be closed, not left full"
+    until(lambda: not deliveries(), what="the delivery's thread to end")
+
+
+def deliveries() -> list[threading.Thread]:
+    """The threads of deliveries that are under way."""
+    return [thread for thread in threading.enumerate() if thread.name == "delivery"]
 
 
 def test_a_body_that_would_unfold_to_gigabytes_is_not_unfolded(receiver: Receiver, delivery: Delivery) -> None:
