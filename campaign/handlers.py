@@ -12,6 +12,8 @@ import fcntl
 import functools
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +89,15 @@ def spin(payload: Payload) -> Payload:
         until = time.monotonic() + payload["s"]
         while time.monotonic() < until:
             pass
+    return told(payload)
+
+
+@handler("parent")
+def parent(payload: Payload) -> Payload:
+    """In its first attempt it waits for a process of its own, which does not end."""
+    with seen():
+        if current_attempt().attempt == 1:
+            subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"], check=True)
     return told(payload)
 
 

@@ -116,10 +116,11 @@ class World:
         except subprocess.TimeoutExpired as error:
             raise Broken(f"{' '.join(words)} did not end within {timeout:g} s") from error
 
-    def call(self, *words: str) -> subprocess.Popen[str]:
-        """A command under way: something may happen to it."""
+    def call(self, *words: str, code: str = "") -> subprocess.Popen[str]:
+        """A command under way: something may happen to it. `code`: a program to run in place of the command line."""
+        program = ["-c", code] if code else [str(MAIN)]
         process = subprocess.Popen(
-            [sys.executable, str(MAIN), *words], cwd=self.directory, env=self._environment({}), text=True,
+            [sys.executable, *program, *words], cwd=self.directory, env=self._environment({}), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self._calls.append(process)

@@ -1,0 +1,69 @@
+"""Killing a process at its n-th system call, by strace(1)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from campaign import Broken
+
+KILLED = "+++ killed by SIGKILL"
+_CALL = re.compile(r"(?:(\d+) +)?(\w+)\(")
+
+
+class Call(NamedTuple):
+    """The `number`-th call of that name, from 1: strace counts each name for itself, and each thread."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.number}"
+
+
+@contextmanager
+def traced(pid: int, file: Path, kill_at: Call | None = None, follow: bool = False) -> Iterator[None]:
+    """Within the block a process, or its thread of that pid, is traced into `file`, and killed at a call.
+
+    `follow`: whoever it forks is traced, and killed, too. Raises Broken where that cannot be done.
+    """
+    words = ["strace", "-o", str(file), "-p", str(pid), *(["-f"] if follow else [])]
+    if kill_at:
+        words += ["-e", f"trace={kill_at.name}", "-e", f"inject={kill_at.name}:signal=KILL:when={kill_at.number}"]
+    if not shutil.which("strace"):
+        raise Broken("there is no strace on this machine: install it to have processes killed at their system calls")
+    tracer = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        said = tracer.stderr.readline() if tracer.stderr else ""
+        if "attached" not in said:
+            raise Broken(f"strace may not trace processes here: {said.strip() or 'it says nothing'}")
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate(timeout=30)
+
+
+def calls(file: Path) -> list[Call]:
+    """What was traced, in order; of several threads, what any of them did."""
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[Call, None] = {}
+    for thread, name in _CALL.findall("\n".join(_lines(file))):
+        counts[thread, name] += 1
+        found[Call(name, counts[thread, name])] = None
+    return list(found)
+
+
+def has_killed(file: Path) -> bool:
+    """Whether somebody who was traced was killed."""
+    return any(KILLED in line for line in _lines(file))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8", errors="replace").splitlines() if file.exists() else []

@@ -1,0 +1,59 @@
+"""What does a SIGKILL at the n-th system call of a task's life cost, for every n, in every process?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from campaign.processes import until
+from campaign.run import Report, Run, total
+from campaign.strace import Call, calls, has_killed, traced
+from campaign.stretches import STRETCHES, WITHIN_S, Stretch
+
+ROUNDS = 24
+"""Each round takes every 24th call, and the next round, with the next seed, the calls behind those: together all."""
+SHORT = 2  # stretches, and calls of each, in a short round
+
+
+def run(run: Run) -> Report:
+    """One round. Raises Broken where strace is not to be had."""
+    kinds = run.rng("stretches").sample(STRETCHES, SHORT) if run.is_short else STRETCHES
+    return total([_play(run, kind(run.directory / f"world-{number}")) for number, kind in enumerate(kinds)])
+
+
+def _play(run: Run, stretch: Stretch) -> Report:
+    file = run.directory / "trace"
+    faults: Counter[str] = Counter()
+    with stretch.world:
+        every = _rehearse(stretch, file)
+        chosen = run.rng(stretch.name).sample(every, SHORT) if run.is_short else every[run.seed % ROUNDS :: ROUNDS]
+        run.derive(**{stretch.name: f"{len(chosen)} of {len(every)} calls"})
+        for call in chosen:
+            faults[_kill(stretch, file, call)] += 1
+        report = stretch.judge(dict(faults))
+    return replace(report, breaches=tuple(f"{breach} [{stretch.name}, {_span(chosen)}]" for breach in report.breaches))
+
+
+def _rehearse(stretch: Stretch, file: Path) -> Sequence[Call]:
+    """Every call of the stretch, in order."""
+    with traced(stretch.prepare(), file, follow=stretch.follows):
+        stretch.go()
+        until(stretch.is_over, f"{stretch.name} to come through undisturbed", WITHIN_S)
+    stretch.settle()
+    return calls(file)
+
+
+def _kill(stretch: Stretch, file: Path, call: Call) -> str:
+    """Once through the stretch; what happened."""
+    with traced(stretch.prepare(), file, call, stretch.follows):
+        stretch.go()
+        until(lambda: has_killed(file) or stretch.is_over(), f"{stretch.name} to come through, or not, at {call}")
+    was_killed = has_killed(file)
+    stretch.settle()
+    return f"kill at a call of {stretch.name}" if was_killed else f"came through before the call: {stretch.name}"
+
+
+def _span(chosen: Sequence[Call]) -> str:
+    return f"killed at {', '.join(map(str, chosen[:3]))} …" if chosen else "never killed"
