@@ -160,7 +160,8 @@ class Worker:
             outcome = self._judge(handler, task, result, now - before)
             done, busy_ns = done + 1, busy_ns + now - before
             self._outcomes.append(outcome)
-            if (not slot.publish(_encode(outcome)) or now - committed > RECORD_AFTER_NS) and done < len(tasks):
+            is_kept = slot.publish(_encode(outcome))
+            if not is_kept or (now - committed > RECORD_AFTER_NS and done < len(tasks)):
                 self._exchange(kind, claims=False)
                 slot.words[TASK] = 0  # it is recorded: nobody is to end it any more
                 now = committed = _monotonic()

@@ -129,6 +129,17 @@ def test_a_worker_that_cannot_wake_keeps_no_task_waiting(world: World) -> None:
         world.reach(world.enqueue("mark"), "succeeded", timeout=2)
 
 
+def test_a_result_too_large_for_the_slot_is_kept_though_its_worker_has_to_go(world: World) -> None:
+    world.configure(bulk__max_concurrent=1)
+    world.start()
+    task = world.enqueue("unsettle", {"what": "streams", "kilobytes": 200})
+
+    record = world.reach(task, "succeeded", timeout=5)
+
+    assert (len(world.starts(task)), record["attempt"]) == (1, 1)
+    world.event("worker.recycled", pid=world.starts(task)[0].pid)
+
+
 def test_a_drain_that_waits_is_quiet_though_a_type_has_no_handler(world: World) -> None:
     world.enqueue("nobody's")
     later = world.enqueue("mark", delay=4)

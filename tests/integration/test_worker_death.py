@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,23 @@ def test_what_stands_behind_in_the_chunk_of_a_killed_worker_runs_once(lone_world
     world.reach([slow, *behind], "succeeded")
     assert [len(world.starts(task)) for task in (slow, *behind)] == [2] + [1] * 10
     assert [world.outcomes(task) for task in behind] == [["succeeded"]] * 10
+
+
+def test_an_attempt_counts_whose_worker_is_killed_while_it_records_what_is_too_large_for_its_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, bulk__max_concurrent=1)
+    fired = tmp_path / "fired"
+    monkeypatch.setenv("SANAAGENT_FAILPOINTS", f"before_commit:kill:by=worker:n=2:once={fired}")  # 1: its claim
+    world.start()
+    world.idle(1)
+
+    record = world.reach(world.enqueue("mark", {"kilobytes": 200}), "succeeded")
+    world.close()
+
+    assert fired.exists()
+    assert [each["outcome"] for each in record["attempts"]] == ["killed", "succeeded"]
+    assert [effect.attempt for effect in world.starts(record["id"])] == [1, 2]
 
 
 def test_outcomes_that_are_not_committed_survive_their_worker(lone_world: World) -> None:

@@ -41,10 +41,10 @@ def noop(payload: Payload) -> Payload:
 
 @handler("mark")
 def mark(payload: Payload) -> Payload:
-    """As short as can be, but leaves its effects."""
+    """As short as can be, but leaves its effects; with `kilobytes`, in a result too large for a slot."""
     effect("start")
     effect("end")
-    return {}
+    return {"filler": "x" * payload["kilobytes"] * 1000} if "kilobytes" in payload else {}
 
 
 @handler("nap")
@@ -198,7 +198,7 @@ def unsettle(payload: Payload) -> Payload:
         case "thread that holds on":
             threading.Timer(0.1, _hold).start()
     effect("end")
-    return {}
+    return {"filler": "x" * payload.get("kilobytes", 0) * 1000}
 
 
 def _shout(*_: object) -> None:
