@@ -34,8 +34,10 @@ class Undertaker:
         """Do all that is due for a dead worker's tasks."""
         outcomes, _ = worker.pending()
         running = _unless_ended(worker.running(), outcomes)
-        death, why = judge_end(replace(end, is_out_of_memory=self._is_out_of_memory(end.status)))
         halt = worker.killed_for
+        if halt and running != halt.running:  # let go by somebody else, it went on to another attempt before it died
+            halt, end = None, replace(end, is_ours=True)
+        death, why = judge_end(replace(end, is_out_of_memory=self._is_out_of_memory(end.status)))
         if halt and running and halt.purpose == "cancel":
             death, why = Death.CANCELLED, halt.why
         elif halt and running and halt.purpose == "time_out":

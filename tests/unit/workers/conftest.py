@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 
 from agent.handlers import Registry
 from tests.support.fork_servers import FRESH_MAIN, Harness, Report
+from workers.channel import Channel
 from workers.fork_client import ForkServer
+from workers.process import WorkerProcess
 from workers.slot import Slot
 
 OPTIONS = {"max_attempts": None, "timeout": None, "max_concurrent": None}
@@ -61,3 +65,14 @@ def worker(slot: Slot) -> Iterator[Slot]:
     opened = Slot.open(slot.path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def process(slot: Slot) -> Iterator[WorkerProcess]:
+    """The supervisor's view of the worker that has `slot`."""
+    ours, theirs = Channel.pair()
+    output = os.open(os.devnull, os.O_RDONLY)
+    yield WorkerProcess(7, slot, ours, output, time.monotonic_ns())
+    ours.close()
+    theirs.close()
+    os.close(output)

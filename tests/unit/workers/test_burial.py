@@ -1,12 +1,26 @@
-"""What the kernel tells of processes that it has killed."""
+"""What is made of a worker's end: for whom it was meant, and what the kernel tells of processes that it has killed."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from workers.burial import out_of_memory_kills
+from agent.clock import Clock
+from agent.lifecycle import State
+from agent.store import SqliteStore, open_store
+from agent.store.values import Admission
+from agent.task import Claimed, NewTask
+from workers.attempt import succeed
+from workers.burial import Undertaker, out_of_memory_kills
+from workers.deaths import End
+from workers.messages import Settings
+from workers.process import Halt, WorkerProcess
+from workers.slot import Slot
+
+SETTINGS = Settings(retry_attempts=3, retry_delay_s=1, retry_max_delay_s=9, max_result_bytes=99, max_tasks=0)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +38,44 @@ def test_kills_for_want_of_memory_are_those_of_the_kernels_own_count(tmp_path: P
 
 def test_this_kernels_count_can_be_read() -> None:
     assert out_of_memory_kills() >= 0
+
+
+@pytest.mark.parametrize("purpose", ["cancel", "time_out"])
+@pytest.mark.parametrize("is_meant", [True, False])
+def test_a_kill_ends_only_the_attempt_it_was_meant_for(
+    process: WorkerProcess, worker: Slot, tmp_path: Path, purpose: str, is_meant: bool
+) -> None:
+    store = open_store(tmp_path / "state.db")
+    meant, other = claimed(store, process.id)
+    run(worker, meant)
+    process.killed_for = Halt(purpose, process.running(), "as it was asked for")
+    if not is_meant:  # an outsider's SIGCONT let it go on in between
+        worker.publish(msgspec.json.encode(succeed(meant, 6, 7, b"{}")))
+        run(worker, other)
+
+    burial = Undertaker(store, Clock(), SETTINGS).bury(process, End(-signal.SIGKILL))
+
+    states = {each.id: store.tasks.find(each.id).state for each in (meant, other)}
+    if is_meant:
+        ended = State.CANCELLED if purpose == "cancel" else State.RETRY_SCHEDULED
+        assert states == {meant.id: ended, other.id: State.QUEUED}
+    else:
+        assert states == {meant.id: State.SUCCEEDED, other.id: State.QUEUED}
+        assert (burial.running, burial.fate) == (other.id, State.QUEUED)
+        record = store.tasks.find(other.id)
+        assert ([each.outcome for each in record.attempts], record.kills) == (["lost"], 0)
+
+
+def claimed(store: SqliteStore, worker: int) -> list[Claimed]:
+    """Two new tasks, claimed as one chunk."""
+    store.tasks.enqueue([NewTask("demo", "{}")] * 2, 1)
+    claims = store.claims(worker)
+    (kind,) = claims.kinds(["demo"]).values()
+    admission = Admission(store.oversight.standing().version, frozenset({kind}), lambda *_: 2, {})
+    return [Claimed(*each) for each in claims.exchange(kind, (), None, admission).tasks]
+
+
+def run(slot: Slot, task: Claimed) -> None:
+    """What a slot says while a task runs."""
+    slot.open_chunk(1, 2)
+    assert slot.begin(task.id, task.id, task.claims, 1, started_ns=5, started_at=6, deadline_ns=9)

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.slots import begins
 from workers import tick
-from workers.channel import Channel
 from workers.process import WorkerProcess
 from workers.slot import Slot
-
-
-@pytest.fixture
-def process(slot: Slot) -> Iterator[WorkerProcess]:
-    """The supervisor's view of the worker that has `slot`."""
-    ours, theirs = Channel.pair()
-    output = os.open(os.devnull, os.O_RDONLY)
-    yield WorkerProcess(7, slot, ours, output, time.monotonic_ns())
-    ours.close()
-    theirs.close()
-    os.close(output)
 
 
 def later(process: WorkerProcess) -> int:
