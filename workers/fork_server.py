@@ -11,7 +11,8 @@ speak the same over one channel with the supervisor, in JSON objects:
           forked        worker, pid, [pidfd]             before any other report of that worker
           fork_failed   worker, error
           gone          worker                           there is no such worker to signal
-          stopped · continued  worker
+          stopped       worker, conts                    conts: how often it had been let go on our order by then
+          continued     worker
           exited        worker, status, core, rusage     status: exit code, or -signal; rusage: cpu_s, max_rss_kb
 
 When the channel ends, it kills its workers' groups and exits. It gets SIGKILL when the supervisor dies, and so do the
@@ -31,6 +32,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,6 +131,7 @@ class _ForkServer:
         self._registry = registry
         self._worker_main = worker_main
         self._pids: dict[int, int] = {}
+        self._conts: Counter[int] = Counter()
         self._orphans = Orphans()
 
     def run(self) -> NoReturn:
@@ -203,6 +206,7 @@ class _ForkServer:
             self._report({"op": "gone", "worker": worker})
         else:
             _signal_group(pid, number)
+            self._conts[worker] += number == signal.SIGCONT
 
     def _look_after_workers(self) -> None:
         """Reports what has become of each worker; asked one by one, for other children are the handlers' business."""
@@ -218,8 +222,10 @@ class _ForkServer:
             seen = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
         except ChildProcessError:
             return  # it died since, which is all that counts now
-        if seen:
-            self._report({"op": "stopped" if seen.si_code == os.CLD_STOPPED else "continued", "worker": worker})
+        if seen and seen.si_code == os.CLD_STOPPED:
+            self._report({"op": "stopped", "worker": worker, "conts": self._conts[worker]})
+        elif seen:
+            self._report({"op": "continued", "worker": worker})
 
     def _bury(self, worker: int, pid: int) -> None:
         if ARMED:
@@ -228,7 +234,7 @@ class _ForkServer:
         _signal_group(pid, signal.SIGKILL)
         self._orphans.end_session(pid)
         _, status, usage = os.wait4(pid, 0)
-        del self._pids[worker]
+        del self._pids[worker], self._conts[worker]
         self._report(
             {
                 "op": "exited",

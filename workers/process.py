@@ -76,6 +76,7 @@ class WorkerProcess:
         self._told_at = (0, 0)  # which beat it was at, when
         self.told = 0  # how many messages it was sent
         self.halt: Halt | None = None
+        self.conts = 0  # how often we have let it go on
         self.frozen_ns: int | None = None  # since when it stands still
         self.frozen_by = ""  # operator, pause, outside
         self.killed_for: Halt | None = None

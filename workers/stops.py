@@ -128,8 +128,13 @@ class Stops:
         for worker in self._workers.values():
             halting.retry(worker, self._signal)
 
-    def on_stopped(self, worker: WorkerProcess) -> None:
-        """The fork server has seen a worker stopped."""
+    def on_stopped(self, worker: WorkerProcess, conts: int) -> None:
+        """The fork server has seen a worker stopped, which had been let go `conts` times by then.
+
+        Fewer than we have: it goes on, and does not stand still at what its slot says.
+        """
+        if conts < worker.conts:
+            return
         now = self._clock.monotonic()
         if worker.halt is None:
             if not worker.is_frozen and worker.killed_for is None:
@@ -145,6 +150,8 @@ class Stops:
         """The fork server has seen a worker going on; if nobody of us let it, somebody else did."""
         if worker.is_frozen:
             self.thaw(worker)
+        elif worker.halt and not worker.halt.is_let_go:  # the stop it stood at may never be reported
+            self._signal(worker.id, signal.SIGSTOP)
 
     def follow(self, fork_server: ForkServer) -> None:
         """Another fork server sends the signals from now on."""
@@ -191,6 +198,7 @@ class Stops:
         self.note(worker)
 
     def _signal(self, worker: int, number: int) -> None:
+        self._workers[worker].conts += number == signal.SIGCONT
         self._fork_server.signal(worker, number)
 
 

@@ -173,9 +173,10 @@ def children_of(pid: int) -> str:
 def test_stopping_and_continuing_are_reported_each_time(start: Callable[..., Harness]) -> None:
     harness = start(obey)
     worker, other = harness.fork(), harness.fork()
-    for _ in range(3):
+    for conts in range(3):
         harness.server.signal(worker.number, signal.SIGSTOP)
-        assert harness.report("stopped")["worker"] == worker.number
+        stopped = harness.report("stopped")
+        assert (stopped["worker"], stopped["conts"]) == (worker.number, conts)
         assert is_stopped(worker.pid)
         harness.server.signal(worker.number, signal.SIGCONT)
         assert harness.report("continued")["worker"] == worker.number

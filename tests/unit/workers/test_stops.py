@@ -1,0 +1,91 @@
+"""Stops on their way: a report may be older than the order it meets, and others send signals too."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from agent.clock import Clock
+from agent.store import open_store
+from tests.support.slots import begins
+from workers.fork_client import ForkServer
+from workers.process import WorkerProcess
+from workers.slot import BUSY, Slot
+from workers.stops import Stops
+
+
+class Wire:
+    """In a fork server's place: what it was asked to send."""
+
+    def __init__(self) -> None:
+        self.sent: list[signal.Signals] = []
+
+    def signal(self, worker: int, number: int) -> None:
+        self.sent.append(signal.Signals(number))
+
+    def is_stopped(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def stops(process: WorkerProcess, worker: Slot, wire: Wire, tmp_path: Path) -> Stops:
+    """Over one worker, which runs task 101."""
+    worker.open_chunk(1, 2)
+    assert begins(worker, 1)
+    return Stops({process.id: process}, cast(ForkServer, wire), open_store(tmp_path / "state.db"), Clock())
+
+
+def test_a_report_of_a_stop_that_was_let_go_since_freezes_nobody(stops: Stops, process: WorkerProcess) -> None:
+    stops.freeze(process, "pause")
+    stops.thaw_all("pause")
+    stops.freeze(process, "pause")
+
+    stops.on_stopped(process, conts=0)
+    assert not process.is_frozen, "it was the first stop, and the worker goes on before the second"
+
+    stops.on_stopped(process, conts=1)
+    assert process.is_frozen
+
+
+def test_nobody_is_killed_upon_a_report_of_a_stop_that_was_let_go_since(
+    stops: Stops, process: WorkerProcess, wire: Wire
+) -> None:
+    stops.freeze(process, "pause")
+    stops.thaw_all("pause")
+    assert stops.cancel(101)
+
+    stops.on_stopped(process, conts=0)
+    assert signal.SIGKILL not in wire.sent
+
+    stops.on_stopped(process, conts=1)
+    assert wire.sent[-1] is signal.SIGKILL
+
+
+def test_who_goes_on_by_an_outsiders_hand_while_he_is_being_stopped_is_stopped_again(
+    stops: Stops, process: WorkerProcess, wire: Wire
+) -> None:
+    assert stops.cancel(101)
+    stops.on_continued(process)
+    assert wire.sent == [signal.SIGSTOP, signal.SIGSTOP]
+
+
+def test_who_is_let_go_because_it_writes_is_not_stopped_before_it_has_written(
+    stops: Stops, process: WorkerProcess, worker: Slot, wire: Wire
+) -> None:
+    stops.freeze(process, "operator")
+    worker.words[BUSY] = 1
+    stops.on_stopped(process, conts=0)
+    stops.on_continued(process)
+    assert wire.sent == [signal.SIGSTOP, signal.SIGCONT]
+
+    worker.words[BUSY] = 0
+    stops.retry()
+    assert wire.sent[-1] is signal.SIGSTOP
