@@ -114,6 +114,7 @@ class Report(msgspec.Struct, frozen=True):
     pid: Number = 0
     error: str = ""
     status: int = 0
+    conts: Number = 0
 
 
 class Request(msgspec.Struct, frozen=True):

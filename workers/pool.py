@@ -220,7 +220,7 @@ class WorkerPool:
                 self._remove(worker)
                 self._spacing.went_wrong(f"no process could be forked: {report.error}")
             case "stopped":
-                self.stops.on_stopped(worker, message["conts"])
+                self.stops.on_stopped(worker, report.conts)
             case "continued":
                 self.stops.on_continued(worker)
             case "exited":
