@@ -13,7 +13,7 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,24 +101,17 @@ def waits_for_its_threads(who: Identity) -> bool:
 
 def session_members(sid: int) -> list[Identity]:
     """Every living process of the session, its leader included, that /proc shows."""
-    found = []
-    for pid in _pids():
-        stat = _stat(pid)
-        if stat is not None and stat.session == sid and not stat.is_dead:
-            found.append(Identity(_boot_id(), _pid_namespace(), pid, stat.start_ticks))
-    return found
+    return [member for _, member in _members({sid})]
 
 
-def left_behind(leader: Identity) -> list[Identity]:
-    """What a dead session leader left in its session; nothing when the session may be somebody else's by now."""
-    now = identity(leader.pid)
-    if (now is not None and now != leader) or is_alive(leader) is None:
-        return []
-    return [
-        member
-        for member in session_members(leader.pid)
-        if member.boot_id == leader.boot_id and member.start_ticks >= leader.start_ticks and member.pid != leader.pid
-    ]
+def left_behind(leaders: Iterable[Identity]) -> list[Identity]:
+    """What dead session leaders left in their sessions; nothing of a session that may be somebody else's by now."""
+    since: dict[int, int] = {}  # by session: its leader's start, the first one's where a pid was used again
+    for leader in set(leaders):
+        if identity(leader.pid) in (None, leader) and leader.boot_id == _boot_id() and is_alive(leader) is not None:
+            since[leader.pid] = min(leader.start_ticks, since.get(leader.pid, leader.start_ticks))
+    found = _members(since) if since else ()
+    return [member for session, member in found if member.pid != session and member.start_ticks >= since[session]]
 
 
 def kill_and_wait(identities: Iterable[Identity], timeout_s: float) -> list[Identity]:
@@ -190,6 +183,14 @@ def _libc() -> ctypes.CDLL:
     import ctypes  # only those who fork need it, and it takes 5 ms
 
     return ctypes.CDLL(None)
+
+
+def _members(sids: Container[int]) -> Iterator[tuple[int, Identity]]:
+    """The living processes of these sessions, each with its session, at one look."""
+    for pid in _pids():
+        stat = _stat(pid)
+        if stat is not None and stat.session in sids and not stat.is_dead:
+            yield stat.session, Identity(_boot_id(), _pid_namespace(), pid, stat.start_ticks)
 
 
 def _pids() -> Iterator[int]:

@@ -236,7 +236,7 @@ class WorkerPool:
     def lose_all(self) -> None:
         """The fork server is gone, and all workers die with it: see to that, and to what they leave behind."""
         known = [worker.identity for worker in self.workers.values() if worker.identity is not None]
-        survivors = kill_and_wait([*known, *(each for leader in known for each in left_behind(leader))], DEAD_WITHIN_S)
+        survivors = kill_and_wait([*known, *left_behind(known)], DEAD_WITHIN_S)
         for worker in self.workers.values():
             if worker.identity not in survivors:
                 worker.end = worker.end or End(None, self.is_closing)

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.clock import SECOND, Clock
 from agent.errors import Unavailable
 from agent.failpoints import ARMED, reach
-from agent.host import Identity, is_alive, kill_and_wait, left_behind
+from agent.host import is_alive, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.store.values import Burial, Death, WorkerRow
 from agent.task import Outcome, Start
@@ -79,11 +79,8 @@ def _age_s(row: WorkerRow, clock: Clock, began_ns: int) -> float:
 
 def _end(left: Iterable[WorkerRow]) -> int:
     """Kill what still lives of earlier workers and of the processes their handlers started; how many it were."""
-    meant: list[Identity] = []
-    for row in left:
-        if is_alive(row.identity):
-            meant.append(row.identity)
-        meant += left_behind(row.identity)
+    known = [row.identity for row in left]
+    meant = [*(who for who in known if is_alive(who)), *left_behind(known)]
     survivors = kill_and_wait(meant, KILL_WITHIN_S) if meant else []
     if survivors:
         pids = ", ".join(str(each.pid) for each in survivors)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,40 @@ def test_a_session_is_its_leader_and_all_that_did_not_leave_it() -> None:
         assert host.session_members(shell.pid) == []
         assert host.kill_and_wait(host.session_members(left), 10) == []
         shell.stdout.close()
+
+
+def test_what_many_leaders_left_behind_is_found_at_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        script = "sleep 1000 & sleep 1000 & wait"
+        shells = [
+            stack.enter_context(subprocess.Popen(["sh", "-c", script], start_new_session=True)) for _ in range(5)
+        ]
+        until(lambda: all(len(host.session_members(shell.pid)) == 3 for shell in shells))
+        leaders = [_identity(shell.pid) for shell in shells]
+        for shell in shells:
+            shell.kill()
+            shell.wait()
+        looks = []
+        pids = host._pids
+        monkeypatch.setattr(host, "_pids", lambda: looks.append(1) or pids())
+
+        left = host.left_behind([*leaders, *leaders])
+
+        assert len(left) == 10
+        assert len(looks) == 1
+        assert host.kill_and_wait(left, 10) == []
+        assert host.left_behind(leaders) == []
+
+
+def test_a_session_that_is_somebody_elses_by_now_is_let_alone() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True) as shell:
+        until(lambda: len(host.session_members(shell.pid)) == 2)
+        who = _identity(shell.pid)
+        others = [replace(who, start_ticks=who.start_ticks - 1), replace(who, boot_id="another")]
+
+        assert host.left_behind(others) == []
+        assert len(left := host.left_behind([*others, who, *others])) == 1
+        assert host.kill_and_wait([who, *left], 10) == []
 
 
 def test_killing_waits_for_the_death_even_of_the_stopped(sleeper: subprocess.Popen[bytes]) -> None:
