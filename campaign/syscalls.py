@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from campaign.processes import until
-from campaign.run import Report, Run, total
+from campaign.run import Figure, Report, Run, total
 from campaign.strace import Call, calls, has_killed, traced
 from campaign.stretches import STRETCHES, WITHIN_S, Stretch
 
@@ -25,15 +24,15 @@ def run(run: Run) -> Report:
 
 def _play(run: Run, stretch: Stretch) -> Report:
     file = run.directory / "trace"
-    faults: Counter[str] = Counter()
     with stretch.world:
         every = _rehearse(stretch, file)
         chosen = run.rng(stretch.name).sample(every, SHORT) if run.is_short else every[run.seed % ROUNDS :: ROUNDS]
         run.derive(**{stretch.name: f"{len(chosen)} of {len(every)} calls"})
-        for call in chosen:
-            faults[_kill(stretch, file, call)] += 1
-        report = stretch.judge(dict(faults))
-    return replace(report, breaches=tuple(f"{breach} [{stretch.name}, {_span(chosen)}]" for breach in report.breaches))
+        killed = sum(_kill(stretch, file, call) for call in chosen)
+        report = stretch.judge({f"kill at a call of {stretch.name}": killed})
+    late = Figure(f"came through before the call: {stretch.name}", len(chosen) - killed)
+    breaches = tuple(f"{breach} [{stretch.name}, {_span(chosen)}]" for breach in report.breaches)
+    return replace(report, breaches=breaches, figures=(late,))
 
 
 def _rehearse(stretch: Stretch, file: Path) -> Sequence[Call]:
@@ -45,14 +44,14 @@ def _rehearse(stretch: Stretch, file: Path) -> Sequence[Call]:
     return calls(file)
 
 
-def _kill(stretch: Stretch, file: Path, call: Call) -> str:
-    """Once through the stretch; what happened."""
+def _kill(stretch: Stretch, file: Path, call: Call) -> bool:
+    """Once through the stretch; False when it was over before the call."""
     with traced(stretch.prepare(), file, call, stretch.follows):
         stretch.go()
         until(lambda: has_killed(file) or stretch.is_over(), f"{stretch.name} to come through, or not, at {call}")
     was_killed = has_killed(file)
     stretch.settle()
-    return f"kill at a call of {stretch.name}" if was_killed else f"came through before the call: {stretch.name}"
+    return was_killed
 
 
 def _span(chosen: Sequence[Call]) -> str:
