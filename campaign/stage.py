@@ -166,11 +166,17 @@ class Stage:
             return pid
         self._look_what_stands(cell, payloads)
         if cell.point == "after_commit" and not cell.many:
-            until(lambda: len(self._world.effects()) > before, f"{cell}: the task to start", SETTLED_WITHIN_S)
-            self.unheard_s.append(self._world.effects()[before].at - died_at)
+            self._wait_unheard(cell, before, died_at)
         if key is not None:
             self._repeat(cell, words, payloads, key)
         return pid
+
+    def _wait_unheard(self, cell: Cell, before: int, died_at: float) -> None:
+        """Nobody has rung: the supervisor looks by itself."""
+        if came_true(lambda: len(self._world.effects()) > before, SETTLED_WITHIN_S):
+            self.unheard_s.append(self._world.effects()[before].at - died_at)
+        else:
+            self._complain(cell, f"its task did not start within {SETTLED_WITHIN_S:g} s")
 
     def _words(self, payloads: Sequence[Payload], key: str | None) -> list[str]:
         if len(payloads) == 1:
