@@ -54,7 +54,7 @@ class Commands:
         So a handler that returns, or fails and is to be retried, while it is being stopped, does not slip away.
         """
         task = msgspec.convert(command.detail.get("task"), int)
-        if self._pool.stops.cancel(task):
+        if self._pool.stops.cancel(task, lambda: self._store.oversight.answer_of(command.id) is None):
             return
         try:
             if self._store.tasks.cancel_waiting(task, self._clock.now(), command.id):

@@ -71,12 +71,16 @@ class Stops:
             elif worker.halt and worker.halt.purpose == "freeze" and by in (None, worker.halt.why):
                 halting.let_go(worker, self._signal, self._clock.monotonic())
 
-    def cancel(self, task: int) -> bool:
-        """End the attempt of a task that runs; False when no worker of ours runs it."""
+    def cancel(self, task: int, is_still_asked: Callable[[], bool]) -> bool:
+        """End the attempt of a task that runs; False when no worker of ours runs it.
+
+        Asked only once the attempt is known: so it is none that began after an operator had changed his mind.
+        """
         for worker in self._workers.values():
             running = worker.running()
             if running and running.task == task:
-                self._end(worker, Halt("cancel", running, "cancelled by request"))
+                if is_still_asked():
+                    self._end(worker, Halt("cancel", running, "cancelled by request"))
                 return True
         return False
 

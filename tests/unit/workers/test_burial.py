@@ -10,9 +10,8 @@ import pytest
 
 from agent.clock import Clock
 from agent.lifecycle import State
-from agent.store import SqliteStore, open_store
-from agent.store.values import Admission
-from agent.task import Claimed, NewTask
+from agent.store import open_store
+from tests.support.claims import claimed, enqueued, run
 from workers.attempt import succeed
 from workers.burial import Undertaker, out_of_memory_kills
 from workers.deaths import End
@@ -46,7 +45,8 @@ def test_a_kill_ends_only_the_attempt_it_was_meant_for(
     process: WorkerProcess, worker: Slot, tmp_path: Path, purpose: str, is_meant: bool
 ) -> None:
     store = open_store(tmp_path / "state.db")
-    meant, other = claimed(store, process.id)
+    enqueued(store, 2)
+    meant, other = claimed(store, process.id, most=2)
     run(worker, meant)
     process.killed_for = Halt(purpose, process.running(), "as it was asked for")
     if not is_meant:  # an outsider's SIGCONT let it go on in between
@@ -64,18 +64,3 @@ def test_a_kill_ends_only_the_attempt_it_was_meant_for(
         assert (burial.running, burial.fate) == (other.id, State.QUEUED)
         record = store.tasks.find(other.id)
         assert ([each.outcome for each in record.attempts], record.kills) == (["lost"], 0)
-
-
-def claimed(store: SqliteStore, worker: int) -> list[Claimed]:
-    """Two new tasks, claimed as one chunk."""
-    store.tasks.enqueue([NewTask("demo", "{}")] * 2, 1)
-    claims = store.claims(worker)
-    (kind,) = claims.kinds(["demo"]).values()
-    admission = Admission(store.oversight.standing().version, frozenset({kind}), lambda *_: 2, {})
-    return [Claimed(*each) for each in claims.exchange(kind, (), None, admission).tasks]
-
-
-def run(slot: Slot, task: Claimed) -> None:
-    """What a slot says while a task runs."""
-    slot.open_chunk(1, 2)
-    assert slot.begin(task.id, task.id, task.claims, 1, started_ns=5, started_at=6, deadline_ns=9)

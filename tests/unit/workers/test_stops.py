@@ -60,7 +60,7 @@ def test_nobody_is_killed_upon_a_report_of_a_stop_that_was_let_go_since(
 ) -> None:
     stops.freeze(process, "pause")
     stops.thaw_all("pause")
-    assert stops.cancel(101)
+    assert stops.cancel(101, is_still_asked=lambda: True)
 
     stops.on_stopped(process, conts=0)
     assert signal.SIGKILL not in wire.sent
@@ -72,7 +72,7 @@ def test_nobody_is_killed_upon_a_report_of_a_stop_that_was_let_go_since(
 def test_who_goes_on_by_an_outsiders_hand_while_he_is_being_stopped_is_stopped_again(
     stops: Stops, process: WorkerProcess, wire: Wire
 ) -> None:
-    assert stops.cancel(101)
+    assert stops.cancel(101, is_still_asked=lambda: True)
     stops.on_continued(process)
     assert wire.sent == [signal.SIGSTOP, signal.SIGSTOP]
 
