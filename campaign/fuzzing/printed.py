@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from agent.secrecy import HIDDEN
 from agent.telemetry import logs
 from agent.telemetry.console import human_line, journal_line
-from agent.telemetry.redaction import HIDDEN
 from campaign.fuzzing.door import Door, check
 from campaign.fuzzing.hostile import TEXTS
 from campaign.fuzzing.returned import RECIPES, made
