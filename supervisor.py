@@ -19,7 +19,7 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from agent.clock import SECOND, Clock
 from agent.config import Loaded
-from agent.errors import AgentError, HandlersError, StoreError, TryLater, Unavailable
+from agent.errors import AgentError, HandlersError, StoreError, StoreReplaced, TryLater, Unavailable
 from agent.governance.decision import Decision, Paused
 from agent.steering.configured import governor_settings
 from agent.steering.governing import reopens
@@ -336,6 +336,8 @@ class Supervisor:
 
     def _bear_with(self, error: AgentError) -> None:
         """The database refuses: say so once, free its lock from a worker that stands still, try again in a while."""
+        if isinstance(error, StoreReplaced):
+            raise error
         self._trouble.met(str(error))
         holder = WriteLock.of(self._parts.store.run_directory).holder()
         self._pool.stops.free_lock(holder)

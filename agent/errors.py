@@ -12,7 +12,8 @@ AgentError                     1   something went wrong; the message says what, 
 │   └── StoreError            69   the database cannot be used
 │       ├── NewerDatabase     69   the database was made by a newer version
 │       ├── ForeignDatabase   69   the file is not a database of ours
-│       └── StoreCutOff       69   this process has lost its descriptors of the database
+│       ├── StoreCutOff       69   this process has lost its descriptors of the database
+│       └── StoreReplaced     69   the database's files are not those that were opened
 ├── TryLater                  75   the same call may succeed later
 │   ├── QueueFull             75   bulk.max_queued is reached
 │   ├── StoreLocked           75   another process holds the database
@@ -100,6 +101,10 @@ class ForeignDatabase(StoreError):
 
 class StoreCutOff(StoreError):
     """This process can no longer use the database, while others can."""
+
+
+class StoreReplaced(StoreError):
+    """A file of the database was removed or replaced while it was in use."""
 
 
 class TryLater(AgentError):

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import apsw
 
-from agent.errors import AgentError, ForeignDatabase, StoreCutOff, StoreError, StoreLocked
+from agent.errors import AgentError, ForeignDatabase, StoreCutOff, StoreError, StoreLocked, StoreReplaced
 from agent.failpoints import ARMED, reach
 from agent.store.descriptors import Descriptors, open_now
 from agent.store.locks import WriteLock
@@ -99,7 +99,7 @@ class Connection:
         self._pid = 0
         self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
         self._handle: apsw.Connection | None = None
-        self._descriptors = Descriptors({})
+        self._descriptors = Descriptors({}, {})
 
     @property
     def handle(self) -> apsw.Connection:
@@ -123,6 +123,7 @@ class Connection:
                 yield cursor
                 if ARMED:
                     reach("before_commit")
+                self._check_place()
                 cursor.execute("COMMIT")
             except BaseException:
                 if handle.in_transaction:
@@ -186,6 +187,14 @@ class Connection:
         finally:
             busy.add(-1)
             turn.release()
+
+    def _check_place(self) -> None:
+        """Nothing is acknowledged that stands in a file which nobody opens any more."""
+        if (lost := self._descriptors.lost_place()) is not None:
+            raise StoreReplaced(
+                f"{lost} was removed, renamed or replaced while it was in use: stop everything that uses {self.path},"
+                " put the right file in its place, and start again"
+            )
 
     def _lock_of_this_process(self) -> WriteLock:
         if self._lock is None:

@@ -15,24 +15,24 @@ Mark = tuple[int, int]  # inode and device
 
 
 class Descriptors:
-    """Numbers, and the files that they led to when the handle was opened."""
+    """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them."""
 
-    def __init__(self, marks: dict[int, Mark]) -> None:
+    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None]) -> None:
         self._marks = list(marks.items())
+        self._places = list(places.items())
 
     @classmethod
     def opened_since(cls, before: Collection[int], database: Path) -> Descriptors:
         """Those of a handle that was opened since `before` was open; the shared memory's is one for the process."""
         real = os.path.realpath(database)
-        own = {_mark(real), _mark(f"{real}-wal")}
-        shared = _mark(f"{real}-shm")
-        return cls(
-            {
-                number: mark
-                for number, mark in open_now().items()
-                if mark == shared or (mark in own and number not in before)
-            }
-        )
+        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm")}
+        file, log, shared = places.values()
+        marks = {
+            number: mark
+            for number, mark in open_now().items()
+            if mark == shared or (mark in (file, log) and number not in before)
+        }
+        return cls(marks, places)
 
     def are_ours(self) -> bool:
         """Whether each still leads to the file it led to: 1 µs for each, three in all."""
@@ -44,6 +44,10 @@ class Descriptors:
         except OSError:
             return False
         return True
+
+    def lost_place(self) -> str | None:
+        """The name of a file that is open and was removed or replaced since: what is written there nobody finds."""
+        return next((place for place, mark in self._places if mark is not None and _mark(place) != mark), None)
 
 
 def open_now() -> dict[int, Mark]:

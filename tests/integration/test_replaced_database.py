@@ -1,0 +1,50 @@
+"""A database that is removed or replaced while it is served: everybody notices, nobody writes where nobody looks."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import StoreError
+from tests.integration.world import MakeWorld, World
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    world = make_world()
+    world.enqueue("nap", {"s": 0})
+    return world
+
+
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm"])
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_the_supervisor_ends_and_says_why(world: World, name: str, is_replaced: bool) -> None:
+    agent = world.start()
+    world.reach(1, "succeeded")
+    (world.directory / name).rename(world.directory / "moved")
+    if is_replaced:
+        (world.directory / name).touch()
+
+    assert agent.wait(20) == 69
+    assert f"{name} was removed, renamed or replaced while it was in use" in agent.err
+    assert "Traceback" not in agent.err
+
+
+def test_nothing_is_acknowledged_that_would_stand_in_a_lost_file(world: World) -> None:
+    (world.directory / "state.db").rename(world.directory / "moved")
+
+    with pytest.raises(StoreError, match="was removed, renamed or replaced while it was in use"):
+        world.enqueue("nap", {"s": 0})
+
+
+def test_once_the_file_is_back_everything_goes_on(world: World) -> None:
+    agent = world.start()
+    world.reach(1, "succeeded")
+    for name in ("state.db", "state.db-wal", "state.db-shm"):
+        (world.directory / name).rename(world.directory / f"kept{name}")
+    assert agent.wait(20) == 69
+    for name in ("state.db", "state.db-wal", "state.db-shm"):
+        (world.directory / f"kept{name}").rename(world.directory / name)
+
+    world.start()
+
+    world.reach(world.enqueue("nap", {"s": 0}), "succeeded")
