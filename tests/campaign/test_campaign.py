@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from campaign import keys, kills, stale
+from campaign import hostile, keys, kills, stale
 from tests.campaign.scenario import play
 
 
@@ -25,3 +25,9 @@ def test_a_key_succeeds_once(data_dir: Path) -> None:
     report = play(keys.run, data_dir)
 
     assert report.faults["retention"] > 10
+
+
+def test_hostile_handlers_harm_nobody_else(data_dir: Path) -> None:
+    report = play(hostile.run, data_dir)
+
+    assert len(report.faults) >= 20
