@@ -179,9 +179,11 @@ class _Stopping:
         if not came_true(all_go_on, GOES_ON_WITHIN_S):
             told = [(each["pid"], each["state"], is_stopped(each["pid"])) for each in self._world.client.workers()]
             self._breaches.append(f"frozen: {GOES_ON_WITHIN_S:g} s after the last thaw (pid, told, stopped): {told}")
-        left = [pid for pid in self._world.family() if is_stopped(pid)]
-        if left:
-            self._breaches.append(f"frozen: processes {left} still stand still")
+        if not came_true(lambda: not self._standing(), GOES_ON_WITHIN_S):
+            self._breaches.append(f"frozen: processes {self._standing()} still stand still")
+
+    def _standing(self) -> list[int]:
+        return [pid for pid in self._world.family() if is_stopped(pid)]
 
     def _judge_deadlines(self) -> None:
         late = self._world.rows("SELECT task FROM attempt WHERE outcome = 'timed_out'")
