@@ -18,7 +18,7 @@ from agent.telemetry import logs
 from campaign import PromiseBroken
 from supervisor import Plan, Supervisor
 from workers.assembly import assemble
-from workers.channel import Channel, PeerGone
+from workers.channel import LARGEST_PACKET, Channel, PeerGone
 from workers.fork_client import ForkServer
 from workers.process import Phase, WorkerProcess
 from workers.signals import SignalInbox
@@ -56,12 +56,31 @@ class Turning(Supervisor):
 
 @dataclass(slots=True)
 class Body:
-    """One worker that is played: its ends of the pipes. `is_ended`: the supervisor had it killed."""
+    """One worker that is played: its ends of the pipes. `is_ended`: the supervisor had it killed, or hung up."""
 
     worker: int
     control: socket.socket
     output: int
+    heard: int = 0  # messages of the supervisor's
+    conts: int = 0  # how often it was let go on
     is_ended: bool = False
+
+    def hear(self) -> bool:
+        """Read what there is; False at the end, at which a worker leaves."""
+        with suppress(BlockingIOError):
+            while self.control.recv(LARGEST_PACKET, socket.MSG_DONTWAIT):
+                self.heard += 1
+            return False
+        return True
+
+    def say(self, packet: bytes) -> None:
+        """Say something, whether or not anybody is left to hear it."""
+        with suppress(OSError):
+            self.control.send(packet)
+
+    def say_idle(self) -> None:
+        """Say that there is nothing to do."""
+        self.say(b'{"op":"idle","heard":%d}' % self.heard)
 
     def close(self) -> None:
         """Let go of its ends."""
@@ -118,8 +137,11 @@ class Impostor:
             except PeerGone:
                 return
             if received is None:
-                return
+                break
             self._obey(*received)
+        for body in list(self._bodies.values()):
+            if not body.is_ended and not body.hear():
+                self._end(body.worker, 0)
 
     def worker(self) -> tuple[Body, WorkerProcess]:
         """A worker that is ready, and how the supervisor sees it."""
@@ -164,15 +186,18 @@ class Impostor:
             self.tell({"op": "gone", "worker": worker})
         elif request["signal"] == signal.SIGKILL:
             self._end(worker, -9)
-        elif request["signal"] in (signal.SIGSTOP, signal.SIGCONT):
-            self.tell({"op": "stopped" if request["signal"] == signal.SIGSTOP else "continued", "worker": worker})
+        elif request["signal"] == signal.SIGSTOP:
+            self.tell({"op": "stopped", "worker": worker, "conts": self._bodies[worker].conts})
+        elif request["signal"] == signal.SIGCONT:
+            self._bodies[worker].conts += 1
+            self.tell({"op": "continued", "worker": worker})
 
     def _bear(self, worker: int, control: int, output: int) -> None:
         self._bodies[worker] = Body(worker, socket.socket(fileno=control), output)
         pidfd = os.pidfd_open(self._pid)
         self.tell({"op": "forked", "worker": worker, "pid": self._pid}, pidfd)
         os.close(pidfd)
-        self._bodies[worker].control.send(b'{"op":"ready"}')
+        self._bodies[worker].say(b'{"op":"ready"}')
 
     def _end(self, worker: int, status: int) -> None:
         self._bodies[worker].is_ended = True

@@ -126,7 +126,7 @@ def _is_heard(impostor: Impostor, body: Body) -> bool:
         worker = impostor.parts.pool.workers.get(body.worker)
         if body.is_ended or worker is None or worker.is_idle:
             return True
-        send(body.control, b'{"op":"idle"}', [])
+        body.say_idle()
         impostor.turn()
     return False
 
