@@ -60,7 +60,7 @@ class Stage:
 
     def play(self, cell: Cell) -> None:
         """Let it happen, and all tasks end. Raises Broken when the point is not reached."""
-        said = len(self._world.errors())
+        before = len(self._world.said())
         if cell.role == "caller":
             pid = self._call(cell)
         else:
@@ -69,8 +69,11 @@ class Stage:
             self._complain(cell, f"work did not end: {self._world.look()}")
         if cell.role != "caller" and not cell.ends_it and not is_alive(pid):
             self._complain(cell, f"process {pid} did not survive it")
-        if "Traceback" in self._world.errors()[said:] and cell.action not in ("raise", "full"):
+        said = self._world.said()[before:]
+        if "Traceback" in said and cell.action not in ("raise", "full"):
             self._complain(cell, "somebody ended with a traceback")
+        if "Exception in thread" in said:
+            self._complain(cell, "a thread of the supervisor has ended, and the supervisor goes on")
 
     def storm(self, seconds: float) -> list[Cell]:
         """All of them, at passes that chance picks, while workers die besides; which of them happened in time."""

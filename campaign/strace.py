@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from campaign import Broken
 
-KILLED = "+++ killed by SIGKILL"
-_CALL = re.compile(r"(?:(\d+) +)?(\w+)\(")
+_CALL = re.compile(r"^(?:(\d+) +)?(\w+)\(", re.MULTILINE)
+_KILLED = re.compile(r"^(?:(\d+) +)?\+\+\+ killed by SIGKILL", re.MULTILINE)
 
 
 class Call(NamedTuple):
@@ -54,16 +54,23 @@ def calls(file: Path) -> list[Call]:
     """What was traced, in order; of several threads, what any of them did."""
     counts: Counter[tuple[str, str]] = Counter()
     found: dict[Call, None] = {}
-    for thread, name in _CALL.findall("\n".join(_lines(file))):
+    for thread, name in _CALL.findall(_text(file)):
         counts[thread, name] += 1
         found[Call(name, counts[thread, name])] = None
     return list(found)
 
 
-def has_killed(file: Path) -> bool:
-    """Whether somebody who was traced was killed."""
-    return any(KILLED in line for line in _lines(file))
+def has_killed(file: Path, parent: int = 0) -> bool:
+    """Whether somebody who was traced was killed; where the `parent` is traced too: and the parent was told of it.
+
+    Let go of at the moment at which a signal reaches it, a process would lose that signal.
+    """
+    said = _text(file)
+    killed = _KILLED.search(said)
+    if killed is None or not parent:
+        return killed is not None
+    return killed[1] in (None, str(parent)) or f"si_pid={killed[1]}" in said
 
 
-def _lines(file: Path) -> list[str]:
-    return file.read_text("utf-8", errors="replace").splitlines() if file.exists() else []
+def _text(file: Path) -> str:
+    return file.read_text("utf-8", errors="replace") if file.exists() else ""

@@ -41,7 +41,7 @@ class Stretch(ABC):
 
     def __init__(self, directory: Path) -> None:
         self.world = World(directory, 1, QUIET)
-        self.complaints: list[str] = []
+        self.abandoned = 0  # attempts that nobody saw the beginning of
 
     @abstractmethod
     def prepare(self) -> int:
@@ -62,7 +62,7 @@ class Stretch(ABC):
     def judge(self, faults: dict[str, int]) -> Report:
         """What came of all of it."""
         self.world.finish()
-        return self.world.judge(faults, self.world.deaths(), self.complaints)
+        return self.world.judge(faults, self.world.deaths() + self.abandoned)
 
     def is_idle(self) -> bool:
         """Whether everything is done, and the worker waits."""
@@ -181,6 +181,7 @@ class Start(Stretch):
         self.world.wipe_out()
         if not self.world.database.exists() or not self.world.rows("SELECT 1 FROM task WHERE state BETWEEN 4 AND 5"):
             abandon(self.world, tasks=3, workers=1, begun=1)
+            self.abandoned += 1
         self._before = len(self.world.effects())
         modules = "yaml, encodings.utf_8_sig, supervisor, agent.cli.commands.resume, workers.worker"
         self._supervisor = self.world.call("resume", code=PRELOADED % modules)

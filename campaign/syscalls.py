@@ -46,12 +46,13 @@ def _rehearse(stretch: Stretch, file: Path) -> Sequence[Call]:
 
 def _kill(stretch: Stretch, file: Path, call: Call) -> bool:
     """Once through the stretch; False when it was over before the call."""
-    with traced(stretch.prepare(), file, call, stretch.follows):
+    file.unlink(missing_ok=True)
+    pid = stretch.prepare()
+    with traced(pid, file, call, stretch.follows):
         stretch.go()
-        until(lambda: has_killed(file) or stretch.is_over(), f"{stretch.name} to come through, or not, at {call}")
-    was_killed = has_killed(file)
+        until(lambda: has_killed(file, pid) or stretch.is_over(), f"{stretch.name} to come through, or not, at {call}")
     stretch.settle()
-    return was_killed
+    return has_killed(file)
 
 
 def _span(chosen: Sequence[Call]) -> str:

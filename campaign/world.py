@@ -232,8 +232,12 @@ class World:
 
     def errors(self) -> str:
         """The end of what the agents wrote to stderr."""
+        return self.said()[-1500:]
+
+    def said(self) -> str:
+        """What the agents wrote to stderr."""
         path = self.directory / "errors"
-        return path.read_text("utf-8", errors="replace")[-1500:] if path.exists() else ""
+        return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("SANAAGENT_")}

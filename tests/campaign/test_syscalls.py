@@ -48,6 +48,23 @@ def test_each_call_is_numbered_by_its_name(tmp_path: Path) -> None:
     assert has_killed(trace)
 
 
+def test_a_parent_that_is_traced_has_to_hear_of_its_childs_death(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text("7 read(3) = 0\n8 +++ killed by SIGKILL +++\n")
+    assert not has_killed(trace, parent=7)
+
+    trace.write_text(trace.read_text() + "7 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_KILLED, si_pid=8} ---\n")
+    assert has_killed(trace, parent=7)
+    assert has_killed(trace, parent=8), "nobody is left who could be told"
+
+
+def test_what_a_call_says_is_no_call(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text('7 fstat(0, {st_mode=S_IFCHR|0666, st_rdev=makedev(0x1, 0x3), ...}) = 0\n')
+
+    assert calls(trace) == [Call("fstat", 1)]
+
+
 def test_threads_count_for_themselves(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     trace.write_text("7 read(3) = 0\n8  read(3) = 0\n7 read(3) = 0\n")
