@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 import setproctitle
 
+from agent.store.locks import WriteLock
 from tests.support.processes import CHECKOUT, ancestors, command_of, family, kill_all, processes_in, processes_with
 from tests.support.waiting import until
 
@@ -90,3 +91,11 @@ def _files_beyond_the_source() -> set[str]:
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: what is tested would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_logfinish() -> None:
+    """A database that is gone needs no lock: else the suite comes to hold more descriptors than select takes."""
+    for made, lock in list(WriteLock._made.items()):
+        if not lock.directory.exists():
+            os.close(lock._fd)
+            del WriteLock._made[made]
