@@ -85,8 +85,8 @@ def logged(directory: Path) -> Door:
             check(line.isprintable(), f"it steers the terminal: {line[:200]!r}")
         seen[:] = [entry]
 
-    names = st.sampled_from(("task", "error", "at", "event", HIDES, "exc_info", "stack_info", "message"))
-    cases = st.dictionaries(names | TEXTS.filter(lambda name: name != "level"), RECIPES, max_size=3)
+    names = st.sampled_from(("task", "error", "at", "event", HIDES, "message"))
+    cases = st.dictionaries(names | TEXTS, RECIPES, max_size=3)
 
     def ends() -> None:
         logs.configure(None)
