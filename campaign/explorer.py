@@ -125,7 +125,7 @@ class _Walk(Generic[S]):
             front = following
         stuck = met.find(0)
         if stuck >= 0:
-            self.found.breach = "from here nothing leads to the end of all tasks, though all goes well (invariant 1)"
+            self.found.breach = "from here nothing leads to the end of all tasks, if no more goes wrong (invariant 1)"
             self.found.trace = self._way_to(stuck)
 
     def _way_to(self, number: int) -> list[str]:

@@ -56,7 +56,7 @@ MUTATIONS = (
     _one("a report of a stop that was let go since counts", "stop_is_told_from_older", 1, 1, freeze=2),
     _one("who goes on while he is being stopped is not stopped again", "stop_is_renewed", 1, 1, cancel=1, cont=1),
     _one("a kill without a look at what runs", "attempt_is_confirmed", 2, 1, cancel=1),
-    _one("whatever runs when a kill lands was meant", "kill_is_for_what_ran", 2, 1, cancel=1, cont=1, stop=1),
+    _one("whatever runs when a kill lands was meant", "kill_is_for_what_ran", 2, 1, cancel=1, cont=1),
     _one("a cancel is obeyed without asking again", "cancel_is_asked_again", 1, 1, cancel=1, retry=1, death=1),
     _one("a cancel moves the row before the death", "cancel_waits_for_death", 1, 1, cancel=1),
     _one("a frozen worker's tasks are queued again", "frozen_is_not_dead", 1, freeze=1),

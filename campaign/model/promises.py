@@ -9,6 +9,7 @@ from agent.lifecycle import is_legal
 from campaign.model.state import (
     ABSENT,
     ALIVE,
+    BY_US,
     CANCELLED,
     FINISHED,
     HELD,
@@ -117,7 +118,7 @@ def _of_records(before: State, recorded: tuple[tuple[int, int, int], ...]) -> It
     for number, place, claim in recorded:
         row = before.tasks[number - 1]
         if row.state in HELD and (row.holder, row.claim) != (place, claim):
-            yield f"a stale outcome of task {number} by {who(place)}, claim {claim}, is accepted (invariant 6)"
+            yield f"the outcome of task {number} by {who(place)}, claim {claim}, is stale and accepted (invariant 6)"
 
 
 def _of_worker(after: State, place: int, worker: Worker) -> Iterator[str]:
@@ -131,7 +132,7 @@ def _of_worker(after: State, place: int, worker: Worker) -> Iterator[str]:
             yield f"task {number} is {word} while {who(place)} runs it under claim {claim} (invariant 5)"
     if len(unkept := _unkept(after, place, worker)) > 1:
         yield f"killing {who(place)} would run {len(unkept)} tasks again (invariant 4)"
-    if worker.desk.frozen == "us" and worker.at == "in store" and not worker.is_meddled_with:
+    if worker.desk.frozen == BY_US and worker.at == "in store" and not worker.is_meddled_with:
         yield f"{who(place)} is taken for frozen in the midst of a transaction (section 3: freeze)"
 
 

@@ -31,6 +31,8 @@ FINISHED = frozenset(map(int, FINISHED_STATES))
 ALIVE, DEAD, ABSENT = "alive", "dead", ""
 UP, DOWN, RECOVERING, LOST = "up", "down", "recovering", "lost"
 
+BY_US, BY_OTHERS = "frozen by us", "frozen by others"
+
 NONE = -1  # of a word or a position that says nothing
 OF_ANOTHER_CHUNK = -2  # a position that was read of a chunk which is closed by now
 
@@ -70,7 +72,7 @@ class Desk(NamedTuple):
     """What the supervisor knows of one worker, and what is on its way between it, the fork server and the worker."""
 
     halt: tuple[Any, ...] = ()  # purpose, task, claim, tries, is_let_go
-    frozen: str = ""  # by whom
+    frozen: str = ""  # BY_US, BY_OTHERS
     killed_for: tuple[Any, ...] = ()  # purpose, task, claim
     limited: int = NONE  # what `take_back` read
     is_visible: bool = False  # the limit was written a tick ago

@@ -7,6 +7,8 @@ from typing import Any
 from campaign.model.rules import Rules
 from campaign.model.state import (
     ALIVE,
+    BY_OTHERS,
+    BY_US,
     DEAD,
     UP,
     State,
@@ -95,7 +97,7 @@ def _hear(rules: Rules, state: State, place: int, worker: Worker) -> Steps:
         after = worker
     else:
         after = _on_stopped(rules, worker)
-    yield (US, "hears of", who(place), report, after.desk.frozen or after.desk.killed_for), put(state, place, after)
+    yield (US, "hears of", who(place), report, after.desk.frozen), put(state, place, after)
 
 
 def _on_continued(rules: Rules, worker: Worker) -> Worker:
@@ -110,14 +112,14 @@ def _on_continued(rules: Rules, worker: Worker) -> Worker:
 def _on_stopped(rules: Rules, worker: Worker) -> Worker:
     desk = worker.desk
     if not desk.halt:
-        return worker if desk.frozen or desk.killed_for else on_desk(worker, frozen="outside")
+        return worker if desk.frozen or desk.killed_for else on_desk(worker, frozen=BY_OTHERS)
     purpose, number, claim, tries, _ = desk.halt
     if purpose != "freeze":
         if rules.attempt_is_confirmed and not _is_still(worker, (number, claim)):
             return _send(in_slot(on_desk(worker, halt=()), hold=False), CONT)
         return _send(on_desk(worker, halt=(), killed_for=(purpose, number, claim)), KILL)
     if not (rules.busy_is_asked and is_busy(worker)):
-        return on_desk(worker, halt=(), frozen="us")
+        return on_desk(worker, halt=(), frozen=BY_US)
     if tries >= MOST_TRIES:
         return _let_go(worker)
     return _send(on_desk(worker, halt=("freeze", 0, 0, tries + 1, True)), CONT)

@@ -46,15 +46,18 @@ def _is_fault(before: State, after: State) -> bool:
 
 
 SHORT = (
-    Scope(Faults(death=1, crash=1, large_result=1)),
+    Scope(Faults(death=1, crash=1)),
     Scope(Faults(death=1, crash=1, fork_server_death=1), tasks=1),
+    Scope(Faults(death=1, large_result=1, leave=1), workers=1),
     Scope(Faults(take_back=1)),
     Scope(Faults(error=1, lag=1, trouble=1, retry=1), tasks=1),
     Scope(Faults(trouble=1, leave=1), workers=1),
+    Scope(Faults(stop=1, lag=1), tasks=1, workers=1),
     Scope(Faults(freeze=2), tasks=1, workers=1),
     Scope(Faults(freeze=1, cancel=1), tasks=1, workers=1),
     Scope(Faults(cancel=2, retry=1, deadline=1), tasks=1, workers=1),
-    Scope(Faults(cancel=1, stop=1, cont=1), tasks=1, workers=1),
+    Scope(Faults(cancel=1, cont=1), tasks=1, workers=1),
+    Scope(Faults(freeze=1, stop=1, cont=1), tasks=1, workers=1),
 )
 """A few seconds, for the test suite: every step there is happens in one of these."""
 

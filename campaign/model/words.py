@@ -62,7 +62,7 @@ WORDS: dict[str, tuple[tuple[str, str], ...]] = {
     "is to freeze": (WORKER,),
     "stops again": (WORKER,),
     "thaws": (WORKER,),
-    "hears of": (WORKER, ("that it has", PLAIN), ("and now", PLAIN)),
+    "hears of": (WORKER, ("that it has", PLAIN), ("and is", PLAIN)),
     "ends who stands still with the write lock": (WORKER,),
     "buries": (
         WORKER, ("records", TASKS), ("gives back", TASKS), ("killed for", ATTEMPT), ("which ran", ATTEMPT), ("", PLAIN),
