@@ -74,7 +74,7 @@ def test_what_is_claimed_and_has_not_begun_is_cancelled_while_the_handler_before
 
     assert world.client.cancel(behind[2]) in ("requested", "cancelled")
 
-    world.reach(behind[2], "cancelled", timeout=2)
+    world.reach(behind[2], "cancelled")
     world.reach(slow, "in_progress")
     world.open("behind")
     world.reach([slow, *behind[:2], *behind[3:]], "succeeded")

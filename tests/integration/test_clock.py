@@ -60,7 +60,7 @@ def test_what_fails_after_the_clock_was_set_back_is_tried_again_when_it_should(
     pass_time(1.5)  # whatever follows from the step has been done
     world.open("open")
 
-    world.reach(tasks, "succeeded", timeout=3)
+    world.reach(tasks, "succeeded")
 
 
 def test_what_has_failed_before_the_clock_is_set_back_is_tried_again_soon(
@@ -73,7 +73,7 @@ def test_what_has_failed_before_the_clock_is_set_back_is_tried_again_soon(
     world.reach(task, "retry_scheduled")
     clock.set(0)
 
-    world.reach(task, "succeeded", timeout=5)
+    world.reach(task, "succeeded")
 
 
 @pytest.mark.parametrize("step", [-YEARS, -HOUR, YEARS])
@@ -87,7 +87,7 @@ def test_an_operators_pause_lasts_as_long_as_it_was_to(make_world: MakeWorld, cl
 
     pass_time(0.3)
     assert world.state(task) == "queued"
-    world.reach(task, "succeeded", timeout=5)
+    world.reach(task, "succeeded")
 
 
 def test_an_order_lasts_as_long_also_when_the_clock_is_set_between_two_runs(

