@@ -114,7 +114,9 @@ class Tasks:
             newer = cursor.execute(sql.newer_owner, (key, task)).fetchone() if key is not None else None
             if newer:
                 raise Conflict(f"task {task} cannot be retried: its key {key!r} belongs to task {newer[0]} now")
-            cursor.execute(sql.retry, (now, task))
+            ((payload,),) = cursor.execute(sql.retry, (now, task)).fetchall()
+            if key is not None:  # a newer owner, deleted since, may have taken it along
+                cursor.execute(sql.give_key, (key, task, kind, canonical(payload)))
             cursor.execute(sql.unask_cancel, (now, task))
             _count(cursor, kind, {state: -1, State.QUEUED: 1})
 

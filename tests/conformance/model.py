@@ -178,13 +178,15 @@ class Model:
         task.release()
         task.failures = task.crashes = task.kills = 0
         task.due_at = now
+        if key is not None:
+            self.keys[key] = Key(id_, task.new)
 
     def delete(self, id_: int) -> None:
         """Retention has taken it."""
         task = self.tasks.pop(id_)
         assert task.state in FINISHED
         key = task.new.key
-        if key is not None and self.keys[key].task == id_:
+        if key in self.keys and self.keys[key].task == id_:
             if task.state is State.SUCCEEDED:
                 self.keys[key].result = task.result
             else:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from agent.clock import SECOND
 from agent.errors import Conflict, IdempotencyConflict
 from agent.lifecycle import UNFINISHED, State
 from agent.task import NewTask
-from tests.conformance.scene import ANN, LATER, Scene, failed, succeeded
+from tests.conformance.scene import ANN, LATER, NOON, Scene, failed, succeeded
 
 
 def again(payload: str = "{}", type: str = "demo") -> NewTask:
@@ -114,6 +115,21 @@ def test_a_key_given_twice_in_a_batch_counts_once(scene: Scene) -> None:
     with pytest.raises(IdempotencyConflict):
         scene.enqueue(NewTask("demo", "{}", key="new"), NewTask("demo", '{"a":1}', key="new"))
     assert scene.store.tasks.totals().states[State.QUEUED] == 2
+
+
+def test_a_task_that_is_tried_again_has_its_key_again_when_a_newer_owner_is_gone(scene: Scene) -> None:
+    scene.now = NOON + 20 * SECOND
+    old = scene.placed(State.CANCELLED, key="k")
+    scene.now = NOON
+    (newer,) = scene.enqueue(again())
+    scene.store.tasks.cancel(newer.id, scene.now)
+    assert scene.store.upkeep.prune_tasks(NOON + 10 * SECOND, NOON + 30 * SECOND).tasks == 1
+
+    scene.store.tasks.retry(old.id, scene.now)
+
+    assert [each.id for each in scene.enqueue(again())] == [old.id]
+    with pytest.raises(IdempotencyConflict, match="payload"):
+        scene.enqueue(again('{"other":1}'))
 
 
 def test_the_key_of_a_deleted_task_that_ended_badly_is_free(scene: Scene) -> None:

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from agent.clock import SECOND
 from agent.errors import Conflict, IdempotencyConflict
-from agent.lifecycle import FINISHED, HELD, State
+from agent.lifecycle import FINISHED, HELD, UNFINISHED, State
 from agent.store.values import Death
 from agent.task import Claimed, NewTask, Outcome, Task
 from tests.conformance.backends import Backend
@@ -217,6 +217,8 @@ class History(RuleBasedStateMachine):
         self._what_is_finished_stays_so_but_for_an_operators_retry(stored)
 
     def _a_key_succeeds_once(self, stored: list[Task]) -> None:
+        alive = [task.key for task in stored if task.key is not None and task.state in UNFINISHED | {State.SUCCEEDED}]
+        assert len(alive) == len(set(alive))
         for task in stored:
             if task.state is State.SUCCEEDED and task.key is not None:
                 assert self.succeeded_by_key.setdefault(task.key, task.id) == task.id

@@ -112,3 +112,4 @@ SELECT task FROM key WHERE key = ? AND task <> ?
 UPDATE task SET state = 3, due_at = ?, finished_at = NULL, error = NULL, worker = NULL,
   failures = 0, crashes = 0, kills = 0
 WHERE id = ? AND state BETWEEN 7 AND 8
+RETURNING payload
