@@ -75,6 +75,7 @@ def test_many_workers_are_born_and_buried_without_a_descriptor_left(start: Calla
     harness = start(obey)
     harness.fork(code=0)
     harness.report("exited")
+    until(lambda: children_of(harness.server.pid) == "")
     before = open_files(harness.server.pid)
     for _ in range(20):
         asked = [harness.ask_for(code=n) for n in range(10)]
@@ -88,7 +89,7 @@ def test_many_workers_are_born_and_buried_without_a_descriptor_left(start: Calla
             if message["op"] == "exited":
                 ends[message["worker"]] = message["status"]
         assert ends == {worker.number: n for n, worker in enumerate(asked)}
-    assert open_files(harness.server.pid) == before
+    until(lambda: open_files(harness.server.pid) == before, what="its descriptors to be those of before")
     assert children_of(harness.server.pid) == "", "all are reaped"
 
 
@@ -138,7 +139,9 @@ def test_and_with_those_in_groups_of_their_own_and_their_children(start: Callabl
 
 
 def test_who_has_left_the_workers_session_goes_on_and_is_reaped(start: Callable[..., Harness]) -> None:
-    def main(*_: object) -> int:
+    def main(boot: dict[str, bool], *_: object) -> int:
+        if not boot["leaves"]:
+            signal.pause()
         if os.fork() == 0:
             os.setsid()
             if os.fork() == 0:
@@ -149,10 +152,10 @@ def test_who_has_left_the_workers_session_goes_on_and_is_reaped(start: Callable[
         return 0
 
     harness = start(main)
-    worker = harness.fork()
+    worker = harness.fork(leaves=True)
     daemon = int(worker.read_line())
     harness.report("exited")
-    other = harness.fork()
+    other = harness.fork(leaves=False)
     signal.pidfd_send_signal(other.pidfd, signal.SIGKILL)
     harness.report("exited")
     assert is_alive(daemon)
