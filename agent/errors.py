@@ -11,9 +11,11 @@ AgentError                     1   something went wrong; the message says what, 
 ├── Unavailable               69   the agent or its database cannot be reached
 │   └── StoreError            69   the database cannot be used
 │       ├── NewerDatabase     69   the database was made by a newer version
-│       ├── ForeignDatabase   69   the file is not a database of ours
 │       ├── StoreCutOff       69   this process has lost its descriptors of the database
-│       └── StoreReplaced     69   the database's files are not those that were opened
+│       └── StoreBroken       69   waiting mends nothing
+│           ├── ForeignDatabase   69   the file is not a database of ours
+│           ├── StoreDamaged      69   what stands in the file is damaged
+│           └── StoreReplaced     69   the database's files are not those that were opened
 ├── TryLater                  75   the same call may succeed later
 │   ├── QueueFull             75   bulk.max_queued is reached
 │   ├── StoreLocked           75   another process holds the database
@@ -95,15 +97,23 @@ class NewerDatabase(StoreError):
     """The database was made by a newer version of the agent: upgrade the agent, or restore a backup."""
 
 
-class ForeignDatabase(StoreError):
-    """The file is not a database of this agent."""
-
-
 class StoreCutOff(StoreError):
     """This process can no longer use the database, while others can."""
 
 
-class StoreReplaced(StoreError):
+class StoreBroken(StoreError):
+    """The database is not what it was, or what it should be: waiting mends nothing."""
+
+
+class ForeignDatabase(StoreBroken):
+    """The file is not a database of this agent."""
+
+
+class StoreDamaged(StoreBroken):
+    """What stands in the database is damaged."""
+
+
+class StoreReplaced(StoreBroken):
     """A file of the database was removed or replaced while it was in use."""
 
 

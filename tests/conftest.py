@@ -97,5 +97,6 @@ def pytest_runtest_logfinish() -> None:
     """A database that is gone needs no lock: else the suite comes to hold more descriptors than select takes."""
     for made, lock in list(WriteLock._made.items()):
         if not lock.directory.exists():
-            os.close(lock._fd)
+            if "_fd" in vars(lock):
+                os.close(lock._fd)
             del WriteLock._made[made]

@@ -1,10 +1,12 @@
 """One connection to the database: opened as it must be, guarded against forks, transactions that are counted.
 
 Why it is so: autocommit `UPDATE … RETURNING` keeps the write lock until its last row is fetched, so every write is
-BEGIN IMMEDIATE, fetch all, COMMIT. A connection that crossed a fork loses commits silently, so a forked child abandons
-the handle without closing it and opens anew. One whose descriptors lead elsewhere would damage the database: it is not
-used any more, nor is any other of its process. `busy` goes up before the write lock is asked for and stays up for
-reads: whoever freezes this process looks at it.
+BEGIN IMMEDIATE, fetch all, COMMIT. A forked child opens its own, and before that closes what it inherited: else SQLite
+would take its parent's locks for its own, and lose what the child writes once the parent has closed. So a fork waits
+until no other thread is inside SQLite. After an error of the disk a handle is closed: what a failed sync has left
+behind nobody knows, and the kernel tells of it once. One whose descriptors lead elsewhere would damage the database: it
+is not used any more, nor is any other of its process. `busy` goes up before the write lock is asked for and stays up
+for reads: whoever freezes this process looks at it.
 """
 
 from __future__ import annotations
@@ -12,22 +14,27 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import ref
 
 import apsw
 
-from agent.errors import AgentError, ForeignDatabase, StoreCutOff, StoreError, StoreLocked, StoreReplaced
+from agent.errors import StoreCutOff, StoreError, StoreLocked, StoreReplaced
 from agent.failpoints import ARMED, reach
 from agent.store.descriptors import Descriptors, open_now
 from agent.store.locks import WriteLock
+from agent.store.opening import connect
+from agent.store.refusals import OF_THE_DISK, errors_of
 
-MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
 BUSY_TIMEOUT_MS = 5000
-LONGEST_LOG = 4096  # pages: where the chore thread does not keep the log short, or there is none, whoever commits does
+FORK_PATIENCE_S = 2.0  # for other threads to leave SQLite
 
-_abandoned: list[apsw.Connection] = []  # handles that crossed a fork: never used again, never closed
+_NO_LOCK = nullcontext()
+_connections: list[ref[Connection]] = []  # all of this process
+_forking = threading.local()  # turns that were taken for a fork
+_abandoned: list[apsw.Connection] = []  # handles that could not be closed after a fork: never used again
 _cut_off: set[Path] = set()  # databases that this process, and whoever it forks, can no longer use
 _opening: dict[int, threading.Lock] = {}  # by process: one handle at a time, so that its descriptors are known
 
@@ -70,9 +77,12 @@ class BusyCount:
 
     def publish(self, words: Words, at: int) -> None:
         """From now on count in `words[at]`: a word of the worker's slot."""
-        self._lock = threading.Lock()
         words[at] = 0
         self._words, self._at = words, at
+
+    def renew(self) -> None:
+        """In a forked child: a thread that was just counting is not here to end."""
+        self._lock = threading.Lock()
 
     def add(self, n: int) -> None:
         """One more (1) or one fewer (-1)."""
@@ -100,6 +110,7 @@ class Connection:
         self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
         self._handle: apsw.Connection | None = None
         self._descriptors = Descriptors({}, {})
+        _connections.append(ref(self, _connections.remove))
 
     @property
     def handle(self) -> apsw.Connection:
@@ -114,7 +125,7 @@ class Connection:
     @contextmanager
     def writing(self) -> Iterator[Cursor]:
         """A write transaction; rolled back when the block raises. Raises StoreError and StoreLocked."""
-        with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
+        with self._turn(self._lock_of_this_process()) as handle:
             cursor = handle.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
@@ -135,7 +146,7 @@ class Connection:
     @contextmanager
     def reading(self) -> Iterator[Cursor]:
         """A read transaction: every query in the block sees the same state."""
-        with self._turn() as handle, _errors_of(self.path):
+        with self._turn() as handle:
             cursor = handle.cursor()
             cursor.execute("BEGIN")
             try:
@@ -147,153 +158,150 @@ class Connection:
     @contextmanager
     def excluding_writers(self) -> Iterator[apsw.Connection]:
         """The bare handle, while no other process of ours writes: for checkpoints."""
-        with self._turn() as handle, self._lock_of_this_process(), _errors_of(self.path):
+        with self._turn(self._lock_of_this_process()) as handle:
             yield handle
 
     @contextmanager
     def beside_writers(self) -> Iterator[apsw.Connection]:
         """The bare handle, while others may write. Raises StoreLocked when one of them is in the way."""
-        with self._turn() as handle, _errors_of(self.path):
+        with self._turn() as handle:
             yield handle
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
-        with self._turn() as handle, _errors_of(self.path):
+        with self._turn() as handle:
             return int(handle.pragma("data_version"))
 
     def close(self) -> None:
-        """Close the handle; the next use opens it again. A handle that crossed a fork is only let go."""
-        if self._handle is not None and self._pid == os.getpid():
-            with suppress(StoreCutOff), self._turn() as handle, _errors_of(self.path):
+        """Close the handle; the next use opens again what has the name then. One that crossed a fork is let go of."""
+        self._let_go_of_parents()
+        if self._handle is not None:
+            with suppress(StoreCutOff), self._turn() as handle:
                 handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
                 handle.close()
-                self._handle = None
-        if self._handle is not None:
-            _abandoned.append(self._handle)
-        self._handle = None
+        self._handle, self._descriptors = None, Descriptors({}, {})
 
     @contextmanager
-    def _turn(self) -> Iterator[apsw.Connection]:
-        """The open handle, for one thread at a time: a handle has one transaction."""
-        turn = self._turns.setdefault(os.getpid(), threading.Lock())
+    def _turn(self, right: AbstractContextManager[None] = _NO_LOCK) -> Iterator[apsw.Connection]:
+        """The open handle, for one thread at a time: a handle has one transaction.
+
+        `right`: what has to be had first, while other threads may still read.
+        """
+        turn = self._turn_of_this_process()
+        busy.add(1)
+        try:
+            with right:
+                self._wait_for(turn)
+                try:
+                    with errors_of(self.path):
+                        yield self.handle
+                except StoreError as error:
+                    self._learn_from(error)
+                    raise
+                finally:
+                    turn.release()
+        finally:
+            busy.add(-1)
+
+    def _turn_of_this_process(self) -> threading.Lock:
+        return self._turns.setdefault(os.getpid(), threading.Lock())
+
+    def _wait_for(self, turn: threading.Lock) -> None:
         patience = self._lock.patience_s if self._lock else None
         if not turn.acquire(timeout=-1 if patience is None else patience):
             raise StoreLocked(
                 f"another thread of this process has used {self.path} for {patience:g} s: try again later"
             )
-        busy.add(1)
-        try:
-            yield self.handle
-        finally:
-            busy.add(-1)
-            turn.release()
+
+    def hold_still(self) -> threading.Lock | None:
+        """Let no other thread use the handle; what to release. None: it is in use for long."""
+        turn = self._turn_of_this_process()
+        return turn if turn.acquire(timeout=FORK_PATIENCE_S) else None
+
+    def _learn_from(self, error: StoreError) -> None:
+        if self._handle is not None and isinstance(error.__cause__, OF_THE_DISK):
+            with suppress(apsw.Error):  # nothing more is to be had of it
+                self._handle.close()
+            self._handle = None
 
     def _check_place(self) -> None:
         """Nothing is acknowledged that stands in a file which nobody opens any more."""
         if (lost := self._descriptors.lost_place()) is not None:
-            raise StoreReplaced(
-                f"{lost} was removed, renamed or replaced while it was in use: stop everything that uses {self.path},"
-                " put the right file in its place, and start again"
-            )
+            raise _replaced(lost, self.path)
 
     def _lock_of_this_process(self) -> WriteLock:
         if self._lock is None:
             raise StoreError(f"{self.path} was opened to be read only")
-        return self._lock
+        lock = WriteLock.of(self._lock.directory)
+        if lock is not self._lock:  # a forked child's
+            lock.patience_s = self._lock.patience_s
+            self._lock = lock
+        return lock
 
     def _open(self) -> apsw.Connection:
-        if self._handle is not None:
-            _abandoned.append(self._handle)
-        if self._lock is not None:
-            patience = self._lock.patience_s
-            self._lock = WriteLock.of(self._lock.directory)
-            self._lock.patience_s = patience
+        for each in list(_connections):
+            if (connection := each()) is not None:
+                connection._let_go_of_parents()
         if self.path in _cut_off:
             raise _lost(self.path)
-        with _opening.setdefault(os.getpid(), threading.Lock()), _errors_of(self.path):
+        if (lost := self._descriptors.lost_database()) is not None:  # it was open before: nothing is made in its place
+            raise _replaced(lost, self.path)
+        with _opening.setdefault(os.getpid(), threading.Lock()):
             before = open_now()
-            self._handle = _connect(self.path, self._patience_ms, self._read_only)
+            self._handle = connect(self.path, self._patience_ms, self._read_only)
             self._descriptors = Descriptors.opened_since(before, self.path)
         self._pid = os.getpid()
         return self._handle
 
+    def _let_go_of_parents(self) -> None:
+        """In a forked child: close a handle that crossed the fork, leaving the log to those who use it.
 
-def check_sqlite() -> None:
-    """Refuse an SQLite that can corrupt its log in our shape. Raises StoreError."""
-    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if version < MINIMUM_SQLITE:
-        raise StoreError(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.54 is needed: pip install --upgrade apsw")
+        Not one that another thread was using at that moment, nor one that a stranger's file would be closed with: then
+        what SQLite believes of this process's locks stays wrong, and it cannot use the database.
+        """
+        if self._handle is None or self._pid == os.getpid():
+            return
+        handle, self._handle = self._handle, None
+        turn = self._turns.get(self._pid)
+        if (turn is not None and turn.locked()) or self._descriptors.lead_elsewhere():
+            _abandoned.append(handle)
+            _cut_off.add(self.path)
+            return
+        with errors_of(self.path):
+            handle.close()
 
 
-def _connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
-    check_sqlite()
-    if read_only:
-        flags = apsw.SQLITE_OPEN_READONLY
-    else:
-        # The path is a real one: a link in it was planted since.
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-        if not path.exists():
-            create_private(path)
-    flags |= apsw.SQLITE_OPEN_NOMUTEX  # `_turn` lets one thread in at a time
-    handle = apsw.Connection(str(path), flags=flags, statementcachesize=128)
-    # APSW closes what is open as the interpreter ends, wherever the descriptors lead by then: let nothing be written.
-    handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    handle.set_busy_timeout(patience_ms)
-    handle.execute("PRAGMA trusted_schema = OFF")
-    if not read_only:
-        if handle.pragma("page_count") == 0:  # a new one: what may be another program's stays as it is
-            handle.pragma("journal_mode", "wal")
-        handle.execute("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
-        handle.execute(f"PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
-    handle.pragma("schema_version")  # the first look opens the log and its index
-    return handle
+def _replaced(lost: str, path: Path) -> StoreReplaced:
+    return StoreReplaced(
+        f"{lost} was removed, renamed or replaced while it was in use: stop everything that uses {path},"
+        " put the right file in its place, and start again"
+    )
 
 
 def _lost(path: Path) -> StoreCutOff:
     return StoreCutOff(
-        f"the descriptors of {path} in process {os.getpid()} were closed, or lead to other files now: let nothing there"
-        " close descriptors that it did not open, and start the process again"
+        f"the descriptors of {path} in process {os.getpid()} were closed, lead to other files, or were in use when it"
+        " was forked: let nothing there close descriptors that it did not open, and start the process again"
     )
 
 
-def create_private(path: Path) -> None:
-    """Make a missing file 0600. One that exists is never opened here: closing it would drop SQLite's locks."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        cure = "choose a directory that exists and may be written (persistence.db_path)"
-        raise StoreError(f"cannot make the database {path}: {error.strerror}; {cure}") from error
+def _hold_still() -> None:
+    """Before a fork: the child would inherit what other threads have half done, and the mutexes they hold."""
+    connections = [connection for each in list(_connections) if (connection := each()) is not None]
+    _forking.turns = [turn for each in connections if (turn := each.hold_still()) is not None]
 
 
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Foreign errors become ours here, and nowhere else."""
-    try:
-        yield
-    except AgentError:
-        raise
-    except apsw.BusyError as error:
-        raise StoreLocked(f"another process holds {path}: end it or wait, then try again") from error
-    except apsw.NotADBError as error:
-        raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
-    except apsw.CorruptError as error:
-        raise StoreError(
-            f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover"
-        ) from error
-    except apsw.FullError as error:
-        raise StoreError(f"no space is left for {path}: make room, then try again") from error
-    except apsw.ReadOnlyError as error:
-        raise StoreError(
-            f"{path} cannot be written: give the agent's user write permission on it and its directory"
-        ) from error
-    except apsw.CantOpenError as error:
-        raise StoreError(f"{path} cannot be opened: check that its directory exists and may be written") from error
-    except apsw.ConstraintError as error:
-        raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
-    except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
-        raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
+def _go_on() -> None:
+    for turn in _forking.turns:
+        turn.release()
+
+
+def _go_on_in_child() -> None:
+    busy.renew()
+    _go_on()
+
+
+os.register_at_fork(before=_hold_still, after_in_parent=_go_on, after_in_child=_go_on_in_child)
 
 
 def explain(handle: apsw.Connection, sql: str, bindings: Any = ()) -> list[str]:

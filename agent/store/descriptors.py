@@ -7,9 +7,12 @@ publishes commits that stand nowhere. Others find a damaged database (https://sq
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+
+from agent.errors import StoreError
 
 Mark = tuple[int, int]  # inode and device
 
@@ -45,9 +48,17 @@ class Descriptors:
             return False
         return True
 
+    def lead_elsewhere(self) -> bool:
+        """Whether one leads to a file of somebody else: to close it would take it away from him."""
+        return any(_mark(number) not in (None, mark) for number, mark in self._marks)
+
     def lost_place(self) -> str | None:
         """The name of a file that is open and was removed or replaced since: what is written there nobody finds."""
-        return next((place for place, mark in self._places if mark is not None and _mark(place) != mark), None)
+        return _lost(self._places)
+
+    def lost_database(self) -> str | None:
+        """The same, of the database alone: its log and index come and go with those who use them."""
+        return _lost(self._places[:1])
 
 
 def open_now() -> dict[int, Mark]:
@@ -59,9 +70,19 @@ def open_now() -> dict[int, Mark]:
     return {number: mark for number in numbers if (mark := _mark(number))}  # but that by which the list was read
 
 
+def _lost(places: Iterable[tuple[str, Mark | None]]) -> str | None:
+    """Raises StoreError when the disk does not tell."""
+    try:
+        return next((place for place, mark in places if mark is not None and _mark(place) != mark), None)
+    except OSError as error:
+        raise StoreError(f"{error.filename} cannot be looked at: {error.strerror}; check the disk") from error
+
+
 def _mark(file: int | str) -> Mark | None:
     try:
         stat = os.stat(file)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.EBADF, errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
     return stat.st_ino, stat.st_dev

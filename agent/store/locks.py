@@ -7,26 +7,31 @@ does; closing any descriptor of the file would drop them, so each process keeps 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
 import struct
 import threading
+from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
+from agent.store.holders import named, writer_of
 from agent.store.place import check_run_directory
 
+_RUN = ".run"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 
 
 def run_directory(database: Path) -> Path:
     """The directory beside the database for its locks, wake-up socket and slots; made when missing, 0700."""
-    directory = database.with_name(database.name + ".run")
+    directory = database.with_name(database.name + _RUN)
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        if not directory.is_dir():  # to ask a frozen file system for one that exists would hang
+            directory.mkdir(mode=0o700, exist_ok=True)
         check_run_directory(directory, database)
     except OSError as error:
         raise StoreError(
@@ -40,6 +45,16 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}; give the agent a directory it may write") from error
+
+
+def _open_to_look(path: Path) -> int:
+    """Where nothing can be written, a descriptor that tells who has the lock, and cannot take it."""
+    try:
+        return _open(path)
+    except StoreError:
+        if path.exists() and not os.access(path, os.W_OK):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        raise
 
 
 def _holder(fd: int) -> int | None:
@@ -61,9 +76,13 @@ class WriteLock:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._path = directory / "write.lock"
-        self._fd = _open(self._path)
         self._threads = threading.Lock()
         self.patience_s: float | None = None
+
+    @cached_property
+    def _fd(self) -> int:
+        """Opened when first needed: who only reads needs none, and where nothing can be written there is none."""
+        return _open(self._path)
 
     @classmethod
     def of(cls, directory: Path) -> WriteLock:
@@ -116,11 +135,18 @@ class WriteLock:
         except _Rang:
             waiting = False
             fcntl.lockf(self._fd, fcntl.LOCK_UN)  # the alarm may have rung after the lock was had
-            message = f"process {self.holder()} has held {self._path} for {seconds:g} s: continue it or end it"
-            raise StoreLocked(message) from None
+            raise StoreLocked(self._told(seconds)) from None
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _told(self, seconds: float) -> str:
+        """Who is to blame: the one who holds this lock, or the one whom that one waits for."""
+        holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(_RUN))
+        writer = writer_of(database)
+        if writer is None or writer == holder:
+            return f"process {holder} has held {self._path} for {seconds:g} s: continue it or end it"
+        return f"{named(writer)} holds {database}, and process {holder} waits for it: continue it or end it"
 
 
 class _Rang(Exception):
@@ -139,13 +165,15 @@ class SupervisorLock:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "supervisor.lock"
-        self._fd = _open(self._path)
+        self._fd = _open_to_look(self._path)
 
     def acquire(self) -> None:
         """Take it for as long as this process lives. Raises AlreadySupervised, naming the other's pid."""
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno == errno.EBADF:
+                raise StoreError(f"cannot lock {self._path}: its file system is read-only; make it writable") from error
             message = (
                 f"process {self.holder()} supervises this database already: stop it first, or use another database"
             )

@@ -12,7 +12,8 @@ from pathlib import Path
 from agent.errors import ForeignDatabase, NewerDatabase, StoreError
 from agent.failpoints import ARMED, reach
 from agent.lifecycle import LAW
-from agent.store.connection import Connection, Cursor, create_private
+from agent.store.connection import Connection, Cursor
+from agent.store.opening import create_private
 from agent.store.queries import SQL, load
 
 LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
 import pytest
 
 from agent.errors import Conflict, ForeignDatabase, StoreError, StoreLocked
-from agent.store import connection as module
 from agent.store import open_store
-from agent.store.connection import BusyCount, Connection, busy, check_sqlite
+from agent.store.connection import BusyCount, Connection, busy
+from agent.store.locks import WriteLock
+from agent.store.opening import check_sqlite
 from agent.store.sqlite import SqliteStore
 from agent.task import NewTask
 from tests.support.processes import CHECKOUT
+from tests.support.waiting import until
 
 NEW = [NewTask("demo", "{}")]
 
@@ -156,27 +158,6 @@ def test_threads_take_turns_at_one_handle(connection: Connection) -> None:
     assert order == ["written", "read"]
 
 
-def test_a_child_opens_a_handle_of_its_own_and_never_closes_its_parents(connection: Connection) -> None:
-    parents = connection.handle
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if connection.handle is not parents and parents in module._abandoned else 1)
-
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert connection.handle is parents
-
-
-def test_closing_in_a_child_lets_go_of_the_parents_handle_without_closing_it(connection: Connection) -> None:
-    parents = connection.handle
-    pid = os.fork()
-    if pid == 0:
-        connection.close()
-        os._exit(0 if parents in module._abandoned and parents.pragma("user_version") else 1)
-
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert connection.handle is parents
-
-
 def test_a_closed_connection_opens_again(connection: Connection) -> None:
     first = connection.handle
     connection.close()
@@ -194,12 +175,22 @@ sys.stdin.read()
 """
 
 
+HOLD_OURS = """
+import sys
+from pathlib import Path
+from agent.store.locks import WriteLock, run_directory
+with WriteLock.of(run_directory(Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_a_foreign_process_that_writes_for_long_is_told_as_locked(store: SqliteStore, path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(StoreLocked, match=rf"another process holds {path}"):
+        with pytest.raises(StoreLocked, match=rf"process {process.pid} \(python.*\) holds {path}"):
             store.tasks.enqueue(NEW, 1)
         assert store.tasks.list(None, None, 1) == []
         process.communicate()
@@ -220,6 +211,21 @@ def test_a_read_only_connection_sees_everything_and_writes_nothing(store: Sqlite
     with pytest.raises(StoreError, match="cannot be written"):
         write()
     reader.close()
+
+
+def test_others_read_while_one_thread_waits_for_the_write_lock(store: SqliteStore, path: Path) -> None:
+    store.tasks.enqueue(NEW, 1)
+    command = [sys.executable, "-c", HOLD_OURS, str(path)]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(store.tasks.enqueue, NEW, 1)
+            until(lambda: any(lock._threads.locked() for lock in WriteLock._made.values()))
+            assert len(store.tasks.list(None, None, 9)) == 1
+            assert not asked.done()
+            process.communicate()
+            assert asked.result(10)
 
 
 def test_a_missing_database_is_not_made_by_a_reader(path: Path) -> None:

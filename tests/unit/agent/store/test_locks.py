@@ -86,6 +86,9 @@ def lock(tmp_path: Path) -> WriteLock:
 
 def test_a_process_has_one_write_lock_for_a_database(tmp_path: Path, lock: WriteLock) -> None:
     assert WriteLock.of(tmp_path) is lock
+    assert not (tmp_path / "write.lock").exists(), "who only reads needs none"
+    with lock:
+        pass
     assert (tmp_path / "write.lock").stat().st_mode & 0o777 == 0o600
 
 
@@ -97,6 +100,33 @@ def test_the_write_lock_keeps_other_processes_out(tmp_path: Path, lock: WriteLoc
     assert said.startswith(f"process {process.pid} has held {tmp_path}/write.lock for 0.05 s: continue it or end it")
     with lock:
         assert lock.holder() is None
+
+
+FOREIGN = """
+import sys, apsw
+handle = apsw.Connection(sys.argv[1])
+handle.pragma("journal_mode", "wal")
+handle.execute("CREATE TABLE t (x); BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_waits_for_the_write_lock_is_told_whom_its_holder_waits_for(tmp_path: Path) -> None:
+    database = tmp_path / "state.db"
+    directory = run_directory(database)
+    command = [sys.executable, "-c", FOREIGN, str(database)]
+    with (
+        holder("write", directory) as process,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer,
+    ):
+        assert writer.stdout
+        assert writer.stdout.readline() == b"held\n"
+        said = ask(directory, 0.05)
+        writer.communicate()
+
+    assert said.startswith(f"process {writer.pid} (python")
+    assert f") holds {database}, and process {process.pid} waits for it: continue it or end it" in said
 
 
 @pytest.mark.parametrize("patience_s", [0, 0.02])
@@ -217,5 +247,5 @@ def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_lock_is_not_opened_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "write.lock").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(StoreError, match=r"cannot open .*write\.lock"):
-        WriteLock(tmp_path)
+    with pytest.raises(StoreError, match=r"cannot open .*write\.lock"), WriteLock(tmp_path):
+        pass

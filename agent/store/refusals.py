@@ -1,0 +1,48 @@
+"""Foreign errors become ours here, and nowhere else: each says what, where and the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from agent.errors import AgentError, ForeignDatabase, StoreDamaged, StoreError, StoreLocked
+from agent.store.holders import named, writer_of
+
+OF_THE_DISK = (
+    apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError, apsw.CorruptError, apsw.NotADBError
+)  # fmt: skip
+"""After these nobody knows what a handle believes: it is closed, and the next use opens another."""
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """In the block, SQLite's errors are ours."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except apsw.BusyError as error:
+        writer = writer_of(path)
+        who = "another process" if writer is None else named(writer)
+        raise StoreLocked(f"{who} holds {path}: end it or wait, then try again") from error
+    except apsw.NotADBError as error:
+        raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
+    except apsw.CorruptError as error:
+        raise StoreDamaged(
+            f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover"
+        ) from error
+    except apsw.FullError as error:
+        raise StoreError(f"no space is left for {path}: make room, then try again") from error
+    except apsw.ReadOnlyError as error:
+        raise StoreError(
+            f"{path} cannot be written: give the agent's user write permission on it and its directory"
+        ) from error
+    except apsw.CantOpenError as error:
+        raise StoreError(f"{path} cannot be opened: check that its directory exists and may be written") from error
+    except apsw.ConstraintError as error:
+        raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
+    except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
+        raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
