@@ -164,7 +164,7 @@ class EnhancedAutomationAgent:
         return self._client.tasks(state, type, limit)
 
     def stats(self) -> dict[str, Any]:
-        """Counts by state and type, the oldest wait, the governor, the supervisor's pid."""
+        """Counts by state and type, the oldest wait, the governor, the supervisor's pid, why it cannot work if so."""
         return self._client.stats()
 
     def result(self, task: int, timeout: Duration | None = None) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from agent.clock import SECOND, Clock
 from agent.config import Loaded
-from agent.errors import AgentError, HandlersError, StoreError, StoreReplaced, TryLater, Unavailable
+from agent.errors import AgentError, HandlersError, StoreBroken, StoreError, TryLater, Unavailable
 from agent.governance.decision import Decision, Paused
 from agent.steering.configured import governor_settings
 from agent.steering.governing import reopens
 from agent.steering.standing import EVERYTHING
-from agent.store.locks import WriteLock
 from agent.systemd import Notifier
 from agent.telemetry.logs import log
 from workers.assembly import Parts, assemble, reload
@@ -91,7 +90,7 @@ class Supervisor:
         self._data_version = 0
         self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
         self._knows_types = False  # and so does the store
-        self._trouble = Trouble()
+        self._trouble = Trouble(self._notifier, self._clock)
         self._summary = Summary()
         self._vigil = Vigil(self._clock.monotonic())
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
@@ -113,6 +112,7 @@ class Supervisor:
                 self._do_what_is_due()
             except (StoreError, TryLater) as error:
                 self._bear_with(error)
+        self._trouble.check_end(len(self._pool.workers), self._parts.store.slots_directory)
         return self._exit_code
 
     def shut_down(self) -> None:
@@ -303,7 +303,8 @@ class Supervisor:
         tell(self._pool.told.take_ended())  # only now: what the database refused is told with the next sample
         self._summary.add(attempts)
         complaint, self._pool.told.trouble = self._pool.told.trouble, None
-        self._trouble.judge(complaint)
+        if self._trouble.judge(complaint):
+            self._pool.spacing.forget()
         self._pool.stops.end_cut_off()
         self._act_on(decisions)
         if self._parts.governing.state.paused_until is None:
@@ -336,11 +337,10 @@ class Supervisor:
 
     def _bear_with(self, error: AgentError) -> None:
         """The database refuses: say so once, free its lock from a worker that stands still, try again in a while."""
-        if isinstance(error, StoreReplaced):
-            raise error
         self._trouble.met(str(error))
-        holder = WriteLock.of(self._parts.store.run_directory).holder()
-        self._pool.stops.free_lock(holder)
+        if isinstance(error, StoreBroken):
+            raise error
+        self._pool.stops.bear_trouble()
         self._timetable.put_off(TROUBLE_S, "look", "sample", "glance", "summary", "tick", "birth")
         if self._types is not None and not self._knows_types:
             self._timetable.after("announce", TROUBLE_S)

@@ -80,8 +80,8 @@ class Client:
         return [self._record(task) for task in found]
 
     def stats(self) -> dict[str, Any]:
-        """Counts, the governor, the supervisor."""
-        from agent.overview import governor_of
+        """Counts, the governor, the supervisor, and why it cannot work, if so."""
+        from agent.overview import degraded_of, governor_of
 
         totals = self.store.tasks.totals()
         oldest = totals.oldest_due_at
@@ -94,6 +94,7 @@ class Client:
             "oldest_queued_s": None if oldest is None else max(0.0, (self.clock.now() - oldest) / SECOND),
             "governor": governor_of(self.store, self.config),
             "supervisor_pid": self.store.supervisor_pid(),
+            "degraded": degraded_of(self.store, self.config, self.clock.now()),
         }
 
     def result(self, task: int, timeout: Duration | None) -> dict[str, Any]:

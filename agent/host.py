@@ -99,6 +99,14 @@ def waits_for_its_threads(who: Identity) -> bool:
     return b"futex" in place and bool(is_alive(who))
 
 
+def age_s(pid: int) -> float:
+    """Seconds since the process began; 0 when there is none."""
+    stat = _stat(pid)
+    if stat is None:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start_ticks / os.sysconf("SC_CLK_TCK")
+
+
 def session_members(sid: int) -> list[Identity]:
     """Every living process of the session, its leader included, that /proc shows."""
     return [member for _, member in _members({sid})]

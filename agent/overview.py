@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from agent.clock import SECOND, to_iso
 from agent.config import Config
+from agent.degraded import degraded
 from agent.governance.settings import Settings
 from agent.governance.state import GovernorState
 from agent.store import SqliteStore
@@ -34,6 +35,12 @@ def governor_of(store: SqliteStore, config: Config) -> dict[str, Any]:
         "paused_until": to_iso(round(until * SECOND) if until is not None else standing.paused.get(EVERYTHING)),
         "reasons": [*state.reasons, *_operators_pauses(standing)],
     }
+
+
+def degraded_of(store: SqliteStore, config: Config, now: int) -> dict[str, str] | None:
+    """{"since", "why"}: why the agent does not work now; None when it does, or when nobody supervises."""
+    sampled_at = store.oversight.sampled_at() or 0
+    return degraded(store.supervisor_pid(), sampled_at, now, config.telemetry.sample_interval_s)
 
 
 def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ ROLES = {  # by what stands in the command line
     "fork_server": "fork server",
     "sanaagent: fork server": "fork server",
     "resume": "supervisor",
+    "sanaagent: supervisor": "supervisor",
 }
 
 

@@ -119,7 +119,8 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     logfile = logs.open_log(directory)
     logs.configure(logfile, console=True)
     log("config.loaded", path=str(loaded.path or "built-in defaults"), config=dump(config))
-    store = open_store(Path(config.persistence.db_path), patience_s=PATIENCE_S, supervises=True)
+    busy_ms = int(PATIENCE_S * 1000)  # a foreign lock keeps the loop from its other duties no longer than one of ours
+    store = open_store(Path(config.persistence.db_path), PATIENCE_S, busy_ms, supervises=True)
     if why := exposure(store.path):
         log("store.exposed", why=why)
     recovered = recover(store, clock, 2 * config.telemetry.sample_interval_s)

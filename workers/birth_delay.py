@@ -27,6 +27,10 @@ class Spacing:
         self._due_ns = self._clock.monotonic() + int(delay_s * 1e9)
         log("worker.exited", level="error", why=why, next_birth_in_s=delay_s)
 
+    def forget(self) -> None:
+        """What was in the way has gone: the next may be forked at once."""
+        self._stillborn = self._due_ns = 0
+
     def due_ns(self, now_ns: int) -> int | None:
         """When the next may be forked; None: now."""
         return self._due_ns if self._due_ns > now_ns else None

@@ -89,7 +89,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True):
 class Said(msgspec.Struct, frozen=True):
     """What a worker says, with what belongs to it."""
 
-    op: Literal["ready", "idle", "counts", "stale", "gave back", "trouble", "bye"]
+    op: Literal["ready", "idle", "counts", "stale", "gave back", "trouble", "broken", "bye"]
     counts: list[Count] = []
     ended: list[Ended] = []
     tasks: list[Number] = []

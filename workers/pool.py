@@ -16,7 +16,7 @@ from selectors import EVENT_READ, BaseSelector
 import msgspec
 
 from agent.clock import Clock
-from agent.errors import Unavailable
+from agent.errors import StoreBroken, Unavailable
 from agent.host import identity, kill_and_wait, left_behind
 from agent.store import SqliteStore
 from agent.telemetry.logs import log
@@ -61,7 +61,7 @@ class WorkerPool:
         self._rings = 0
         self._left_asleep = False
         self._went_idle = False
-        self._spacing = Spacing(clock)
+        self.spacing = Spacing(clock)
 
     # -- Orders
 
@@ -168,14 +168,14 @@ class WorkerPool:
 
     def fill(self, now_ns: int) -> None:
         """Fork what is missing."""
-        if self.is_closing or self._spacing.due_ns(now_ns):
+        if self.is_closing or self.spacing.due_ns(now_ns):
             return
         alive = sum(not worker.is_draining for worker in self.workers.values())
         try:
             for _ in range(self._orders.size - alive):
                 self._bear(now_ns)
         except (Unavailable, OSError) as error:
-            self._spacing.went_wrong(f"no worker can be born: {error}")
+            self.spacing.went_wrong(f"no worker can be born: {error}")
 
     # -- Births
 
@@ -202,7 +202,7 @@ class WorkerPool:
 
     def birth_due_ns(self, now_ns: int) -> int | None:
         """When a delayed birth is due."""
-        return None if self.is_closing else self._spacing.due_ns(now_ns)
+        return None if self.is_closing else self.spacing.due_ns(now_ns)
 
     # -- Deaths
 
@@ -218,7 +218,7 @@ class WorkerPool:
                 worker.identity = identity(worker.pid)  # None: dead already, its exit is on the way
             case "fork_failed":
                 self._remove(worker)
-                self._spacing.went_wrong(f"no process could be forked: {report.error}")
+                self.spacing.went_wrong(f"no process could be forked: {report.error}")
             case "stopped":
                 self.stops.on_stopped(worker, report.conts)
             case "continued":
@@ -249,7 +249,7 @@ class WorkerPool:
         self.relay.finish(worker.id)
         self._undertaker.bury(worker, end)
         if worker.phase is Phase.STARTING and not self.is_closing:
-            self._spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
+            self.spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
         self.stops.answer(worker, Halted.MISSED)
         self._remove(worker)
 
@@ -282,7 +282,7 @@ class WorkerPool:
         match said.op:
             case "ready":
                 worker.phase = Phase.READY
-                self._spacing.went_well()
+                self.spacing.went_well()
                 log("worker.ready", worker=worker.word, pid=worker.pid)
                 self._send_targets()
             case "idle":
@@ -300,6 +300,8 @@ class WorkerPool:
                     log("task.stale_outcome", task=task, worker=worker.word)
             case "gave back":
                 self.told.of_work(0)
+            case "broken":
+                raise StoreBroken(said.error)
             case "trouble":
                 self.told.trouble = said.error
                 worker.complaints += 1

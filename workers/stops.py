@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from agent.clock import Clock
 from agent.host import Identity, is_stopped, waits_for_its_threads
 from agent.store import SqliteStore
+from agent.store.locks import WriteLock
 from agent.telemetry.logs import log
 from workers import halting
 from workers.fork_client import ForkServer
@@ -160,6 +161,12 @@ class Stops:
     def follow(self, fork_server: ForkServer) -> None:
         """Another fork server sends the signals from now on."""
         self._fork_server = fork_server
+
+    def bear_trouble(self) -> None:
+        """We cannot write either: nobody is cut off; one who stands still with the write lock is ended."""
+        for worker in self._workers.values():
+            worker.complaints = 0
+        self.free_lock(WriteLock.of(self._store.run_directory).holder())
 
     def free_lock(self, pid: int | None) -> None:
         """End a worker that stands still with the write lock in its hands: everybody waits for it.

@@ -22,7 +22,7 @@ import msgspec
 
 from agent import failpoints, handlers
 from agent.clock import wall_ns
-from agent.errors import StoreCutOff, StoreError, TryLater
+from agent.errors import StoreBroken, StoreCutOff, StoreError, TryLater
 from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.secrecy import without_secrets
@@ -233,7 +233,8 @@ class Worker:
             except (StoreError, TryLater) as error:
                 if admission is not None:
                     self._unbegun_after = 0  # whatever this try may have claimed goes back with the next
-                self._channel.send({"op": "trouble", "error": str(error)})
+                word = "broken" if isinstance(error, StoreBroken) else "trouble"
+                self._channel.send({"op": word, "error": str(error)})
                 self._take_in(self._channel.receive_wait(TROUBLE_PAUSE_S))
                 continue
             self._slot.commit_to(published)

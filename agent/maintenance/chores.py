@@ -17,6 +17,7 @@ from agent.store import SqliteStore
 PAGE_BYTES = 4096
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 WATCH_LOG_S = 0.05  # while workers write
+TROUBLE_S = 1.0  # … and the last look failed
 PRUNE_EVERY_S = 60.0
 BATCHES_A_TURN = 20
 IDLE_S = 60.0
@@ -45,6 +46,7 @@ class Chores(threading.Thread):
         self._stopping = False
         self._is_active = False
         self._prune_due_ns = 0
+        self._refused: set[str] = set()  # chores that the store refused the last time, which was told
 
     def poke(self, is_active: bool) -> None:
         """Look around now. `is_active`: workers write, so the log is watched."""
@@ -64,7 +66,7 @@ class Chores(threading.Thread):
             self._attempt("checkpoint", self._checkpoint)
             self._attempt("outbox", self.deliver)
             self._attempt("retention", self._prune)
-            while self._is_active and not self._poked.wait(WATCH_LOG_S) and not self._stopping:
+            while self._is_active and not self._poked.wait(self._watch_s()) and not self._stopping:
                 self._attempt("checkpoint", self._checkpoint)
             self._poked.wait(IDLE_S)
             self._poked.clear()
@@ -74,9 +76,18 @@ class Chores(threading.Thread):
         try:
             chore()
         except AgentError as error:
-            _log().error("store.degraded", chore=name, error=str(error))
+            if name not in self._refused:
+                _log().error("store.degraded", chore=name, error=str(error))
+            self._refused.add(name)
         except Exception as error:  # a thread that ended would be missed by nobody, and its chores by everybody
             _log().error("chore.failed", chore=name, error=repr(error), traceback=traceback.format_exc())
+        else:
+            if name in self._refused:
+                self._refused.remove(name)
+                _log().info("store.recovered", chore=name)
+
+    def _watch_s(self) -> float:
+        return TROUBLE_S if "checkpoint" in self._refused else WATCH_LOG_S
 
     def _checkpoint(self) -> None:
         frames, copied = self._store.upkeep.log_frames()

@@ -44,6 +44,12 @@ class Oversight:
             row = cursor.execute(sql.governor).fetchone()
         return row[0] if row else None
 
+    def sampled_at(self) -> int | None:
+        """When a supervisor last stored a sample."""
+        with self._connection.reading() as cursor:
+            row = cursor.execute(sql.sampled_at).fetchone()
+        return row[0] if row else None
+
     def observe(
         self,
         now: int,

@@ -30,7 +30,7 @@ def errors_of(path: Path) -> Iterator[None]:
         raise StoreLocked(f"{who} holds {path}: end it or wait, then try again") from error
     except apsw.NotADBError as error:
         raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
-    except apsw.CorruptError as error:
+    except (apsw.CorruptError, UnicodeDecodeError) as error:
         raise StoreDamaged(
             f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover"
         ) from error

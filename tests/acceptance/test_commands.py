@@ -40,7 +40,7 @@ def test_stats_has_every_state_and_nothing_else(home: Home) -> None:
 
     stats = home.json("stats")
 
-    assert list(stats) == ["states", "types", "oldest_queued_s", "governor", "supervisor_pid"]
+    assert list(stats) == ["states", "types", "oldest_queued_s", "governor", "supervisor_pid", "degraded"]
     assert stats["states"] == dict.fromkeys(STATES, 0) | {"queued": 1, "scheduled": 1}
     assert stats["types"] == {"echo": {"queued": 1}, "gate": {"scheduled": 1}}
     assert 0 < stats["oldest_queued_s"] < 60

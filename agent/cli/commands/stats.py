@@ -60,6 +60,8 @@ def _whole(stats: Mapping[str, Any]) -> Iterator[str]:
         yield "no supervisor runs: start one with `resume`"
     else:
         yield f"supervisor: process {stats['supervisor_pid']}"
+    if degraded := stats["degraded"]:
+        yield f"degraded since {degraded['since']}: {degraded['why']}"
 
 
 def _each_second() -> Iterator[None]:

@@ -13,6 +13,9 @@ UPDATE admission SET version = version + 1
 -- name: governor
 SELECT state FROM governor WHERE id = 1
 
+-- name: sampled_at
+SELECT updated_at FROM governor WHERE id = 1
+
 -- name: set_governor
 INSERT INTO governor (id, state, updated_at) VALUES (1, ?, ?)
 ON CONFLICT (id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at

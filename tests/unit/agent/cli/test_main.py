@@ -32,7 +32,7 @@ Called = Callable[..., Answer]
 
 STATS = """{
     "states": {"queued": 1}, "types": {"demo": {"queued": 1}}, "oldest_queued_s": 0.0,
-    "governor": {"limit": 1, "max": 1, "paused_until": None, "reasons": []}, "supervisor_pid": None,
+    "governor": {"limit": 1, "max": 1, "paused_until": None, "reasons": []}, "supervisor_pid": None, "degraded": None,
 }"""
 
 PROGRAM = f"""

@@ -43,3 +43,24 @@ def test_a_chore_that_fails_is_told_of_and_tried_again(
     until(lambda: len(calls) > 1, what="the chore to be tried again")
     assert chores.is_alive()
     assert str(error) in capsys.readouterr().out
+
+
+def test_a_disk_that_refuses_a_chore_is_told_of_once_and_so_is_its_end(
+    chores: Chores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[int] = []
+
+    def deliver() -> None:
+        calls.append(1)
+        if len(calls) < 3:
+            raise StoreError("no space is left")
+
+    chores.deliver = deliver
+    chores.start()
+    for number in (1, 2, 3):
+        until(lambda number=number: len(calls) >= number, what="another delivery")
+        chores.poke(is_active=False)
+    chores.stop(5)
+
+    said = capsys.readouterr().out
+    assert (said.count("store.degraded"), said.count("store.recovered")) == (1, 1)

@@ -19,6 +19,7 @@ STATS: dict[str, Any] = {
     "oldest_queued_s": 65.2,
     "governor": QUIET,
     "supervisor_pid": 4711,
+    "degraded": None,
 }
 
 
