@@ -75,7 +75,7 @@ def test_a_busy_machine_lowers_the_limit_step_by_step_and_a_calm_one_raises_it(m
     world.open("calm")
     world.configure(governance__cpu_high_pct=100, governance__window_quorum=0.2)
     kill(agent.pid, signal.SIGHUP)
-    until(lambda: world.limit() == 4, timeout=20, what="the limit to be 4 again")
+    until(lambda: world.limit() == 4, timeout=100, what="the limit to be 4 again")
     limits = [event["limit"] for event in world.events("governance.recover")]
     assert limits == sorted(limits)
     assert limits[-1] == 4
