@@ -15,6 +15,7 @@ from agent.lifecycle import LAW
 from agent.store.connection import Connection, Cursor
 from agent.store.opening import create_private
 from agent.store.queries import SQL, load
+from agent.store.restored import refuse_anothers_log, take_up
 
 LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
 APPLICATION_ID = 0x53414E41  # "SANA"
@@ -32,8 +33,9 @@ def steps() -> list[str]:
 def prepare(connection: Connection, may_upgrade: bool) -> None:
     """Create or (under the supervisor's lock) upgrade the schema. Raises ForeignDatabase, NewerDatabase, StoreError."""
     latest = len(steps())
+    refuse_anothers_log(connection)
     version = check_version(connection, latest)
-    _keep_a_log(connection)
+    take_up(connection, has_tables=bool(version))
     if version == latest:
         return
     if version and not may_upgrade:
@@ -96,13 +98,6 @@ def file_system(directory: Path) -> str:
         if len(mount) >= len(best) and (f"{directory}/").startswith(mount.rstrip("/") + "/"):
             best, kind = mount, right.split()[0]
     return kind
-
-
-def _keep_a_log(connection: Connection) -> None:
-    """A backup that somebody put in the database's place has no write-ahead log yet."""
-    if connection.handle.pragma("journal_mode") != "wal":
-        with connection.excluding_writers() as handle:
-            handle.pragma("journal_mode", "wal")
 
 
 def _version(cursor: Cursor) -> int:

@@ -95,6 +95,17 @@ def test_a_backup_made_as_documented_can_be_restored(home: Home) -> None:
     assert home.runs(1) == 1
 
 
+def test_a_backup_can_be_restored_as_documented_a_second_time(home: Home) -> None:
+    backup, restore = re.findall(r"```bash\n(.*?)```", section("Backup"), re.DOTALL)
+    home.agent.enqueue("echo", {"value": 1})
+    shell(home, backup)
+    for _ in range(2):
+        home.agent.enqueue("echo", {"value": 2})
+        home.agent.close()
+        shell(home, restore)
+        assert home.total() == 1
+
+
 def section(title: str) -> str:
     """A section of the page."""
     text = (CHECKOUT / "docs" / "operations.md").read_text("utf-8")

@@ -39,3 +39,11 @@ DELETE FROM control WHERE id IN (SELECT id FROM control WHERE handled_at IS NOT 
 
 -- name: drop_letters
 DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE coalesce(delivered_at, gave_up_at) < ? ORDER BY id LIMIT ?)
+
+-- name: count_tasks_ids
+-- As long as there was no task, SQLite has not begun to count their ids.
+INSERT INTO sqlite_sequence (name, seq)
+SELECT 'task', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'task')
+
+-- name: leap
+UPDATE sqlite_sequence SET seq = seq + ?
