@@ -64,9 +64,11 @@ class Evidence:
     wall_is_true: bool
 
 
-def gather(directory: Path, database: Path, asked: Asked, deaths: int, wall_is_true: bool = True) -> Evidence:
-    """Look at everything. The agent has come to its end."""
-    told = _stats(directory)  # first: its own start may put an interrupted log in order
+def gather(
+    directory: Path, database: Path, asked: Asked, deaths: int, wall_is_true: bool = True, main: Path = MAIN
+) -> Evidence:
+    """Look at everything. The agent has come to its end. `main`: whose command line is asked."""
+    told = _stats(directory, main)  # first: its own start may put an interrupted log in order
     handle = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         rows = {row.id: row for row in (_row(values) for values in handle.execute(_TASKS))}
@@ -86,8 +88,8 @@ def _row(values: tuple[Any, ...]) -> Row:
     return Row(*values[:10], *decoded)
 
 
-def _stats(directory: Path) -> dict[str, int]:
-    words = [sys.executable, str(MAIN), "stats", "--json"]
+def _stats(directory: Path, main: Path) -> dict[str, int]:
+    words = [sys.executable, str(main), "stats", "--json"]
     done = subprocess.run(words, cwd=directory, capture_output=True, text=True, timeout=60)
     return dict(json.loads(done.stdout)["states"]) if done.returncode == 0 else {}
 

@@ -59,8 +59,10 @@ class World:
         env: Mapping[str, str] | None = None,
         handlers: Path = HANDLERS,
         database: Path | None = None,
+        main: Path = MAIN,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.main = main  # whose code is run: ours, until somebody sets another
         self.directory = directory.resolve()
         self.database = database or self.directory / "state.db"
         self.env = dict(env or {})
@@ -99,6 +101,8 @@ class World:
 
     def look(self) -> dict[str, int]:
         """How many tasks are in which state now; finished ones are remembered: they may not change any more."""
+        if self.main != MAIN:  # our own process may not know this database
+            return dict(json.loads(self.command("stats", "--json").stdout)["states"])
         states: dict[str, int] = self.client.stats()["states"]
         return states
 
@@ -110,7 +114,7 @@ class World:
         """A command, run to its end. Raises Broken when it hangs."""
         try:
             return subprocess.run(
-                [sys.executable, str(MAIN), *words], cwd=self.directory, env=self._environment(env),
+                [sys.executable, str(self.main), *words], cwd=self.directory, env=self._environment(env),
                 capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
@@ -118,7 +122,7 @@ class World:
 
     def call(self, *words: str, code: str = "") -> subprocess.Popen[str]:
         """A command under way: something may happen to it. `code`: a program to run in place of the command line."""
-        program = ["-c", code] if code else [str(MAIN)]
+        program = ["-c", code] if code else [str(self.main)]
         process = subprocess.Popen(
             [sys.executable, *program, *words], cwd=self.directory, env=self._environment({}), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -132,7 +136,7 @@ class World:
         """`resume` in a session of its own; `ready`: returned once all its workers are in the table."""
         with (self.directory / "errors").open("ab") as errors:
             process = subprocess.Popen(
-                [sys.executable, str(MAIN), "resume", *words], cwd=self.directory, env=self._environment(env),
+                [sys.executable, str(self.main), "resume", *words], cwd=self.directory, env=self._environment(env),
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True,
             )  # fmt: skip
         self._started.append(process)
@@ -227,7 +231,7 @@ class World:
         wall_is_true: bool = True,
     ) -> Report:
         """What the checker says, once all is at rest. `deaths`: how many workers died, at most."""
-        verdict, breaches = check(gather(self.directory, self.database, self.asked, deaths, wall_is_true))
+        verdict, breaches = check(gather(self.directory, self.database, self.asked, deaths, wall_is_true, self.main))
         return Report(dict(faults), (*complaints, *breaches), verdict, tuple(figures))
 
     def errors(self) -> str:
