@@ -19,11 +19,11 @@ from typing import Any
 import apsw
 
 from agent.clock import Clock
-from agent.errors import StoreReplaced
+from agent.errors import AgentError, StoreReplaced
 from agent.lifecycle import State
 from agent.store import open_store
 from agent.task import Outcome
-from campaign import Broken
+from campaign import Broken, PromiseBroken
 from campaign.asked import Asked
 from campaign.effects import Effect, read
 from campaign.processes import until
@@ -46,7 +46,10 @@ Row = tuple[Any, ...]
 def restore(run: Run, way: str) -> Report:
     """A backup put back in one of the ways."""
     with World(run.directory / way.replace(" ", "-"), WORKERS) as world:
-        return _Restoration(run.rng(way), world, way).play()
+        try:
+            return _Restoration(run.rng(way), world, way).play()
+        except AgentError as error:
+            raise PromiseBroken(f"restored: {way}: it cannot be used: {error}") from error
 
 
 def clone(run: Run) -> Report:
@@ -168,13 +171,13 @@ class _Restoration:
         log = self._world.database.with_name("state.db-wal")
         if not log.exists():
             raise Broken("no log was left")
-        before = [path.read_bytes() for path in (self._world.database, log)]
+        before = self._world.database.read_bytes(), log.read_bytes()
         for words in (["resume", "--drain"], ["enqueue", "nap", '{"s": 0}']):
             done = self._world.command(*words)
             if done.returncode != UNAVAILABLE or f"remove {log}" not in done.stderr or "Traceback" in done.stderr:
                 code, said = done.returncode, done.stderr[-300:]
                 self._breaches.append(f"restored: {self._way}: `{words[0]}` ended with {code}: {said}")
-        if before != [path.read_bytes() for path in (self._world.database, log)]:
+        if not log.exists() or before != (self._world.database.read_bytes(), log.read_bytes()):
             self._breaches.append(f"restored: {self._way}: it was written to")
         for suffix in ("-wal", "-shm"):  # as the message says
             self._world.database.with_name(f"state.db{suffix}").unlink(missing_ok=True)

@@ -7,7 +7,7 @@ it is the log of the database that was there before: SQLite would mix the pages 
 
 from __future__ import annotations
 
-from agent.errors import StoreError
+from agent.errors import StoreBroken
 from agent.store.connection import Connection
 from agent.store.queries import load
 
@@ -16,12 +16,12 @@ WRITE_FORMAT, ROLLBACK = 18, 1  # https://sqlite.org/fileformat2.html#file_forma
 
 
 def refuse_anothers_log(connection: Connection) -> None:
-    """Refuse a backup beside the log of what it took the place of, before any is written. Raises StoreError."""
+    """Refuse a backup beside the log of what it took the place of, before any is written. Raises StoreBroken."""
     with connection.beside_writers() as handle:
         has_log = handle.pragma("journal_mode") == "wal"  # asked first: a log of its own stands in the header before
         is_there, header = handle.read("main", 0, WRITE_FORMAT, 1)
     if has_log and is_there and header[0] == ROLLBACK:
-        raise StoreError(
+        raise StoreBroken(
             f"{connection.path} is a backup with another database's log beside it: remove {connection.path}-wal and"
             f" {connection.path}-shm, then try again"
         )
