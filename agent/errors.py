@@ -10,9 +10,9 @@ AgentError                     1   something went wrong; the message says what, 
 ├── PayloadError              65   a payload is not what may be stored
 ├── Unavailable               69   the agent or its database cannot be reached
 │   └── StoreError            69   the database cannot be used
-│       ├── NewerDatabase     69   the database was made by a newer version
 │       ├── StoreCutOff       69   this process has lost its descriptors of the database
 │       └── StoreBroken       69   waiting mends nothing
+│           ├── NewerDatabase     69   the database was made by a newer version
 │           ├── ForeignDatabase   69   the file is not a database of ours
 │           ├── StoreDamaged      69   what stands in the file is damaged
 │           └── StoreReplaced     69   the database's files are not those that were opened
@@ -93,16 +93,16 @@ class StoreError(Unavailable):
     """The database cannot be used."""
 
 
-class NewerDatabase(StoreError):
-    """The database was made by a newer version of the agent: upgrade the agent, or restore a backup."""
-
-
 class StoreCutOff(StoreError):
     """This process can no longer use the database, while others can."""
 
 
 class StoreBroken(StoreError):
     """The database is not what it was, or what it should be: waiting mends nothing."""
+
+
+class NewerDatabase(StoreBroken):
+    """The database was made by a newer version of the agent: upgrade the agent, or restore a backup."""
 
 
 class ForeignDatabase(StoreBroken):

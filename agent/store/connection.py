@@ -26,7 +26,7 @@ from agent.failpoints import ARMED, reach
 from agent.store.descriptors import Descriptors, open_now
 from agent.store.locks import WriteLock
 from agent.store.opening import connect
-from agent.store.refusals import OF_THE_DISK, errors_of
+from agent.store.refusals import OF_THE_DISK, errors_of, newer
 
 BUSY_TIMEOUT_MS = 5000
 FORK_PATIENCE_S = 2.0  # for other threads to leave SQLite
@@ -96,16 +96,23 @@ busy = BusyCount()
 class Connection:
     """A lazily opened connection of one process to one database file.
 
-    `patience_ms` is how long SQLite itself waits for a foreign process's lock before StoreLocked.
+    `patience_ms` is how long SQLite itself waits for a foreign process's lock before StoreLocked; `schema`: the newest
+    version that this code knows (None: it does not matter). Who upgrades it does not ask who has it open.
     """
 
     def __init__(
-        self, path: Path, lock: WriteLock | None, patience_ms: int = BUSY_TIMEOUT_MS, read_only: bool = False
+        self,
+        path: Path,
+        lock: WriteLock | None,
+        patience_ms: int = BUSY_TIMEOUT_MS,
+        read_only: bool = False,
+        schema: int | None = None,
     ) -> None:
         self.path = path
         self._lock = lock
         self._patience_ms = patience_ms
         self._read_only = read_only
+        self._schema = schema
         self._pid = 0
         self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
         self._handle: apsw.Connection | None = None
@@ -124,13 +131,14 @@ class Connection:
 
     @contextmanager
     def writing(self) -> Iterator[Cursor]:
-        """A write transaction; rolled back when the block raises. Raises StoreError and StoreLocked."""
+        """A write transaction; rolled back when the block raises. Raises StoreError and StoreLocked, NewerDatabase."""
         with self._turn(self._lock_of_this_process()) as handle:
             cursor = handle.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 if ARMED:
                     reach("in_transaction")
+                self._check_schema(cursor)
                 yield cursor
                 if ARMED:
                     reach("before_commit")
@@ -144,12 +152,14 @@ class Connection:
                 reach("after_commit")
 
     @contextmanager
-    def reading(self) -> Iterator[Cursor]:
-        """A read transaction: every query in the block sees the same state."""
+    def reading(self, any_schema: bool = False) -> Iterator[Cursor]:
+        """A read transaction: every query in the block sees the same state. Raises NewerDatabase."""
         with self._turn() as handle:
             cursor = handle.cursor()
             cursor.execute("BEGIN")
             try:
+                if not any_schema:
+                    self._check_schema(cursor)
                 yield cursor
             finally:
                 if handle.in_transaction:
@@ -223,6 +233,12 @@ class Connection:
             with suppress(apsw.Error):  # nothing more is to be had of it
                 self._handle.close()
             self._handle = None
+
+    def _check_schema(self, cursor: Cursor) -> None:
+        """What was upgraded since it was opened, this code leaves alone: 1 µs."""
+        found = cursor.execute("PRAGMA user_version").fetchall()[0][0]
+        if self._schema is not None and found > self._schema:
+            raise newer(self.path, found, self._schema)
 
     def _check_place(self) -> None:
         """Nothing is acknowledged that stands in a file which nobody opens any more."""

@@ -7,14 +7,17 @@ one is refused, never guessed at. A migration raises the admission's version, so
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-from agent.errors import ForeignDatabase, NewerDatabase, StoreError
+from agent.errors import ForeignDatabase, StoreError
 from agent.failpoints import ARMED, reach
 from agent.lifecycle import LAW
 from agent.store.connection import Connection, Cursor
 from agent.store.opening import create_private
 from agent.store.queries import SQL, load
+from agent.store.refusals import newer
 from agent.store.restored import refuse_anothers_log, take_up
 
 LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
@@ -24,19 +27,24 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def steps() -> list[str]:
+@cache
+def steps() -> Sequence[str]:
     """The migrations' texts, in order; step n leads to version n."""
     paths = sorted((SQL / "migrations").glob("*.sql"))
     return [path.read_text(encoding="utf-8").replace("{law}", str(LAW)) for path in paths]
 
 
+def latest() -> int:
+    """The schema that this code knows."""
+    return len(steps())
+
+
 def prepare(connection: Connection, may_upgrade: bool) -> None:
     """Create or (under the supervisor's lock) upgrade the schema. Raises ForeignDatabase, NewerDatabase, StoreError."""
-    latest = len(steps())
     refuse_anothers_log(connection)
-    version = check_version(connection, latest)
+    version = check_version(connection)
     take_up(connection, has_tables=bool(version))
-    if version == latest:
+    if version == latest():
         return
     if version and not may_upgrade:
         raise StoreError(f"{connection.path} has the older schema {version}: start `resume` once, which upgrades it")
@@ -52,21 +60,19 @@ def prepare(connection: Connection, may_upgrade: bool) -> None:
             sql = load("oversight")
             cursor.execute(sql.outdate)
         cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        cursor.execute(f"PRAGMA user_version = {latest}")
+        cursor.execute(f"PRAGMA user_version = {latest()}")
 
 
-def check_version(connection: Connection, latest: int) -> int:
+def check_version(connection: Connection) -> int:
     """The schema's version, 0 for an empty database. Raises ForeignDatabase and NewerDatabase."""
-    with connection.reading() as cursor:
+    with connection.reading(any_schema=True) as cursor:  # it may be anybody's
         version = _version(cursor)
         tables = cursor.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
         application = cursor.execute("PRAGMA application_id").fetchall()[0][0]
     if tables and application != APPLICATION_ID:
         raise ForeignDatabase(f"{connection.path} belongs to another program: name another file in persistence.db_path")
-    if version > latest:
-        raise NewerDatabase(
-            f"{connection.path} has schema {version}, this version knows {latest}: upgrade it, or restore a backup"
-        )
+    if version > latest():
+        raise newer(connection.path, version, latest())
     return version
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from agent.errors import AgentError, ForeignDatabase, StoreDamaged, StoreError, StoreLocked
+from agent.errors import AgentError, ForeignDatabase, NewerDatabase, StoreDamaged, StoreError, StoreLocked
 from agent.store.holders import named, writer_of
 
 OF_THE_DISK = (
@@ -46,3 +46,8 @@ def errors_of(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
     except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
         raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
+
+
+def newer(path: Path, found: int, known: int) -> NewerDatabase:
+    """The error of who meets a schema beyond his own."""
+    return NewerDatabase(f"{path} has schema {found}, this version knows {known}: upgrade it, or restore a backup")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.errors import StoreError
 from agent.store.connection import BUSY_TIMEOUT_MS, Connection
 from agent.store.locks import SupervisorLock, WriteLock, run_directory
-from agent.store.migrations import check_place, prepare
+from agent.store.migrations import check_place, latest, prepare
 from agent.store.place import check_privacy
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class SqliteStore:
         lock = WriteLock.of(self.run_directory)
         if patience_s is not None:  # the lock is the process's: a second store does not take its patience away
             lock.patience_s = patience_s
-        self._connection = Connection(path, lock, busy_ms)
+        self._connection = Connection(path, lock, busy_ms, schema=latest())
 
     @cached_property
     def tasks(self) -> Tasks:

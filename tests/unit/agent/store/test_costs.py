@@ -107,7 +107,7 @@ def test_a_chunk_takes_one_statement_a_task_and_a_dozen_for_all(store: SqliteSto
     assert len(chunk.tasks) == CHUNK
     records = [each for each in ran if "SET state = 6" in each["sql"]]
     assert len(records) == CHUNK
-    assert len(ran) - len(records) <= 20, Counter(each["sql"] for each in ran)
+    assert len(ran) - len(records) <= 24, Counter(each["sql"] for each in ran)
 
 
 def test_a_chunk_is_synced_once_and_so_is_a_thousand_enqueued(syncs: Counter[str], store: SqliteStore) -> None:

@@ -143,6 +143,21 @@ def test_a_newer_database_is_refused_untouched(store: SqliteStore, path: Path) -
     assert path.read_bytes() == before
 
 
+def test_who_had_it_open_before_an_upgrade_neither_writes_nor_reads_any_more(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (enqueued,) = store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    steps = [*migrations.steps(), "CREATE TABLE added (n INTEGER) STRICT"]
+    monkeypatch.setattr(migrations, "steps", lambda: steps)
+    newer = open_store(path, supervises=True)
+
+    with pytest.raises(NewerDatabase, match=r"schema 3, this version knows 2: upgrade"):
+        store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    with pytest.raises(NewerDatabase):
+        store.tasks.find(enqueued.id)
+    assert newer.tasks.totals().states[State.QUEUED] == 1
+
+
 def test_another_programs_database_is_refused(path: Path) -> None:
     make(path, "CREATE TABLE theirs (n)")
 
