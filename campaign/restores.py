@@ -1,4 +1,4 @@
-"""Backups: one is taken under load and put back later, as documented or carelessly; or made two databases of.
+"""Backups: one is taken under load and put back later, as documented or not; or made two databases of.
 
 Everything that the backup holds is there, and ends. What was acknowledged after it is gone: no outcome of that time is
 accepted, no id of that time is given to anybody else.
@@ -26,7 +26,7 @@ from agent.task import Outcome
 from campaign import Broken, PromiseBroken
 from campaign.asked import Asked
 from campaign.effects import Effect, read
-from campaign.processes import until
+from campaign.processes import came_true, until
 from campaign.run import Report, Run
 from campaign.world import World
 
@@ -35,7 +35,7 @@ TASKS = 120  # before the backup, and after it
 UNAVAILABLE = 69
 SETTLED_WITHIN_S = 60.0
 BACK_UP = "import apsw; apsw.Connection('state.db').execute('VACUUM INTO ?', ('backup.db',))"
-DOCUMENTED, LOG_LEFT, SLOTS_LEFT = WAYS = ("as documented", "log left", "slots left")
+DOCUMENTED, LOG_LEFT, SLOTS_LEFT, IN_USE = WAYS = ("as documented", "log left", "slots left", "in use")
 BACKED_UP = "SELECT id, worker, claims, attempt, state BETWEEN 4 AND 5 FROM task"
 CLAIMED = "SELECT id, worker, claims, attempt, type FROM task WHERE worker IS NOT NULL"
 STANDING = "SELECT id, state, attempt, claims, worker, result, error FROM task ORDER BY id"
@@ -126,8 +126,11 @@ class _Restoration:
 
     def play(self) -> Report:
         """A backup, more work, an end, the backup again, and all tasks end."""
-        self._live_on_after_a_backup()
+        supervisor = self._live_on_after_a_backup()
         self._late = self._world.rows(CLAIMED)
+        if self._way == IN_USE:
+            self._copy_over(supervisor)
+        self._world.wipe_out()
         last = max(self._world.asked.numbers)
         self._put_back()
         memory = Memory(self._world, self._world)
@@ -139,8 +142,8 @@ class _Restoration:
         memory.merge_effects()
         return self._world.judge(self._faults, 2 * WORKERS, self._breaches)
 
-    def _live_on_after_a_backup(self) -> None:
-        self._world.start()
+    def _live_on_after_a_backup(self) -> subprocess.Popen[bytes]:
+        supervisor = self._world.start()
         _load(self._world, self._rng)
         until(lambda: self._world.look()["succeeded"], "a task to end", SETTLED_WITHIN_S)
         _back_up(self._world)
@@ -149,7 +152,18 @@ class _Restoration:
         until(lambda: self._world.look()["succeeded"] > ended + TASKS // 4, "tasks to end", SETTLED_WITHIN_S)
         if self._way != DOCUMENTED:
             self._world.client.close()  # while others use it: whoever is the last merges the log
-        self._world.wipe_out()
+        if self._way != IN_USE:
+            self._world.wipe_out()
+        return supervisor
+
+    def _copy_over(self, supervisor: subprocess.Popen[bytes]) -> None:
+        """Nobody writes into the file that was put there, and everybody says why."""
+        shutil.copyfile(self._world.directory / "backup.db", self._world.database)
+        if not came_true(lambda: supervisor.poll() is not None, SETTLED_WITHIN_S):
+            self._breaches.append("restored: a backup was copied over a database in use, and the supervisor goes on")
+        elif supervisor.returncode != UNAVAILABLE or "replaced while it was in use" not in self._world.said():
+            said = f"{supervisor.returncode}: {self._world.errors()}"
+            self._breaches.append(f"restored: a backup was copied over a database in use; the supervisor said {said}")
 
     # -- Putting it back
 
@@ -159,9 +173,12 @@ class _Restoration:
         for path in list(self._world.directory.glob("state.db*")):
             if self._way == DOCUMENTED or (self._way == SLOTS_LEFT and path.name != "state.db.run"):
                 path.rename(left / path.name)
-        shutil.copyfile(self._world.directory / "backup.db", self._world.database)
+        backup = self._world.directory / "backup.db"
+        if self._way == IN_USE and self._world.database.read_bytes() != backup.read_bytes():
+            self._breaches.append("restored: who had the database open wrote into what was copied over it")
+        shutil.copyfile(backup, self._world.database)
         self._world.database.chmod(0o600)
-        if self._way == LOG_LEFT:
+        if self._way in (LOG_LEFT, IN_USE):
             self._see_it_refused()
         elif self._way == DOCUMENTED:
             self._see_the_old_client_refused()

@@ -23,7 +23,7 @@ import apsw
 
 from agent.errors import StoreCutOff, StoreError, StoreLocked, StoreReplaced
 from agent.failpoints import ARMED, reach
-from agent.store.descriptors import Descriptors, open_now
+from agent.store.descriptors import Descriptors, open_now, says_it_has_a_log
 from agent.store.locks import WriteLock
 from agent.store.opening import connect
 from agent.store.refusals import OF_THE_DISK, errors_of, newer
@@ -142,7 +142,7 @@ class Connection:
                 yield cursor
                 if ARMED:
                     reach("before_commit")
-                self._check_place()
+                self._check_place(handle)
                 cursor.execute("COMMIT")
             except BaseException:
                 if handle.in_transaction:
@@ -187,7 +187,7 @@ class Connection:
         self._let_go_of_parents()
         if self._handle is not None:
             with suppress(StoreCutOff), self._turn() as handle:
-                handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+                handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not says_it_has_a_log(handle))
                 handle.close()
         self._handle, self._descriptors = None, Descriptors({}, {})
 
@@ -240,10 +240,12 @@ class Connection:
         if self._schema is not None and found > self._schema:
             raise newer(self.path, found, self._schema)
 
-    def _check_place(self) -> None:
-        """Nothing is acknowledged that stands in a file which nobody opens any more."""
+    def _check_place(self, handle: apsw.Connection) -> None:
+        """Nothing is acknowledged in a file that nobody opens any more, or in the log of one that was overwritten."""
         if (lost := self._descriptors.lost_place()) is not None:
             raise _replaced(lost, self.path)
+        if not says_it_has_a_log(handle):
+            raise _replaced(str(self.path), self.path)
 
     def _lock_of_this_process(self) -> WriteLock:
         if self._lock is None:

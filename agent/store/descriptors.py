@@ -12,9 +12,12 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import apsw
+
 from agent.errors import StoreError
 
 Mark = tuple[int, int]  # inode and device
+WRITE_FORMAT, WITH_A_LOG = 18, 2  # https://sqlite.org/fileformat2.html#file_format_version_numbers
 
 
 class Descriptors:
@@ -28,8 +31,8 @@ class Descriptors:
     def opened_since(cls, before: Collection[int], database: Path) -> Descriptors:
         """Those of a handle that was opened since `before` was open; the shared memory's is one for the process."""
         real = os.path.realpath(database)
-        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm")}
-        file, log, shared = places.values()
+        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm", ".run/write.lock")}
+        file, log, shared, _ = places.values()  # who finds no lock makes another, and two hold one each
         marks = {
             number: mark
             for number, mark in open_now().items()
@@ -59,6 +62,12 @@ class Descriptors:
     def lost_database(self) -> str | None:
         """The same, of the database alone: its log and index come and go with those who use them."""
         return _lost(self._places[:1])
+
+
+def says_it_has_a_log(handle: apsw.Connection) -> bool:
+    """Whether the database's own header does, as it does from its first page on; that of a backup does not: 1 µs."""
+    is_there, header = handle.read("main", 0, WRITE_FORMAT, 1)
+    return is_there and header[0] == WITH_A_LOG
 
 
 def open_now() -> dict[int, Mark]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from agent.errors import StoreBroken
 from agent.store.connection import Connection
+from agent.store.descriptors import says_it_has_a_log
 from agent.store.queries import load
 
 LEAP = 1_000_000_000  # ids: more than anybody asks for between a backup and its loss
-WRITE_FORMAT, ROLLBACK = 18, 1  # https://sqlite.org/fileformat2.html#file_format_version_numbers
 
 
 def refuse_anothers_log(connection: Connection) -> None:
     """Refuse a backup beside the log of what it took the place of, before any is written. Raises StoreBroken."""
     with connection.beside_writers() as handle:
         has_log = handle.pragma("journal_mode") == "wal"  # asked first: a log of its own stands in the header before
-        is_there, header = handle.read("main", 0, WRITE_FORMAT, 1)
-    if has_log and is_there and header[0] == ROLLBACK:
+        is_backup = not says_it_has_a_log(handle)
+    if has_log and is_backup:
         raise StoreBroken(
             f"{connection.path} is a backup with another database's log beside it: remove {connection.path}-wal and"
             f" {connection.path}-shm, then try again"
@@ -32,10 +32,10 @@ def take_up(connection: Connection, has_tables: bool) -> None:
     with connection.beside_writers() as handle:
         if handle.pragma("journal_mode") == "wal":
             return
-    if has_tables:
-        sql = load("upkeep")
-        with connection.writing() as cursor:
-            cursor.execute(sql.count_tasks_ids)
-            cursor.execute(sql.leap, (LEAP,))
+    sql = load("upkeep")
     with connection.excluding_writers() as handle:
+        if has_tables and not says_it_has_a_log(handle):  # else somebody has come before us
+            with handle:
+                handle.execute(sql.count_tasks_ids)
+                handle.execute(sql.leap, (LEAP,))
         handle.pragma("journal_mode", "wal")

@@ -7,12 +7,15 @@ the walk starts anew, and there is little of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import apsw
 
 from agent.clock import SECOND
 from agent.errors import StoreLocked
 from agent.lifecycle import State
 from agent.store.connection import Connection, Cursor
+from agent.store.descriptors import says_it_has_a_log
 from agent.store.outcomes import sql as claims_sql
 from agent.store.queries import load
 from agent.store.values import Pruned
@@ -73,22 +76,28 @@ class Upkeep:
         if finish:
             with self._connection.excluding_writers() as handle:
                 return _checkpoint(handle)
-        return self._beside_writers(apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return self._beside_writers(_checkpoint)
 
     def log_frames(self) -> tuple[int, int]:
         """How many frames the log holds, and how many of them are copied; looks, and copies none."""
-        return self._beside_writers(apsw.SQLITE_CHECKPOINT_NOOP)
+        return self._beside_writers(_look)
 
-    def _beside_writers(self, mode: int) -> tuple[int, int]:
+    def _beside_writers(self, deed: Callable[[apsw.Connection], tuple[int, int]]) -> tuple[int, int]:
         try:
             with self._connection.beside_writers() as handle:
-                return handle.wal_checkpoint(mode=mode)
+                return deed(handle)
         except StoreLocked:  # a writer is just at the log's head: there is nothing to see until the next look
             return 0, 0
 
 
 def _checkpoint(handle: apsw.Connection) -> tuple[int, int]:
+    if not says_it_has_a_log(handle):  # it was overwritten: its log is another's, which whoever commits will say
+        return 0, 0
     return handle.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _look(handle: apsw.Connection) -> tuple[int, int]:
+    return handle.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
 
 
 def _mark(cursor: Cursor, name: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+import apsw
 import pytest
 
 from agent.errors import StoreError
@@ -27,6 +30,30 @@ def test_the_supervisor_ends_and_says_why(world: World, name: str, is_replaced: 
     assert agent.wait(20) == 69
     assert f"{name} was removed, renamed or replaced while it was in use" in agent.err
     assert "Traceback" not in agent.err
+
+
+def test_who_finds_other_locks_does_not_go_on_beside_those_who_have_the_first(world: World) -> None:
+    agent = world.start()
+    world.reach(1, "succeeded")
+    (world.directory / "state.db.run").rename(world.directory / "moved")
+
+    world.start()
+
+    assert agent.wait(20) == 69
+    assert "write.lock was removed, renamed or replaced while it was in use" in agent.err
+    world.reach(world.enqueue("nap", {"s": 0}), "succeeded")
+
+
+def test_a_backup_that_is_copied_over_the_database_is_noticed_as_well(world: World) -> None:
+    handle = apsw.Connection(str(world.directory / "state.db"))
+    handle.execute("VACUUM INTO ?", (str(world.directory / "backup.db"),))
+    handle.close()
+    agent = world.start()
+    world.reach(1, "succeeded")
+    shutil.copyfile(world.directory / "backup.db", world.directory / "state.db")
+
+    assert agent.wait(20) == 69
+    assert "state.db was removed, renamed or replaced while it was in use" in agent.err
 
 
 def test_nothing_is_acknowledged_that_would_stand_in_a_lost_file(world: World) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import NotFound, StoreError
+from agent.errors import NotFound, StoreError, StoreReplaced
 from agent.store import open_store
 from agent.store.sqlite import SqliteStore
 from agent.task import NewTask
@@ -82,6 +82,26 @@ def test_a_backup_beside_the_log_of_what_it_replaced_is_refused_untouched(store:
         open_store(path)
     assert path.read_bytes() == copy.read_bytes()
     assert log.read_bytes() == left.read_bytes()
+
+    log.unlink()
+    assert sum(open_store(path).tasks.totals().states.values()) == len(MANY)
+
+
+def test_nothing_is_acknowledged_once_a_backup_was_copied_over_a_database_in_use(
+    store: SqliteStore, path: Path
+) -> None:
+    store.tasks.enqueue(MANY, 1)
+    copy, log = back_up(store, path), path.with_name("state.db-wal")
+    store.upkeep.checkpoint(finish=True)
+    store.tasks.enqueue(MANY, 1)
+    shutil.copyfile(copy, path)
+
+    with pytest.raises(StoreReplaced, match=r"state\.db was .*replaced while it was in use"):
+        store.tasks.enqueue(MANY, 1)
+    store.upkeep.checkpoint(finish=False)
+    store.upkeep.checkpoint(finish=True)
+    store.close()
+    assert path.read_bytes() == copy.read_bytes(), "the log of what it replaced was merged into it"
 
     log.unlink()
     assert sum(open_store(path).tasks.totals().states.values()) == len(MANY)
