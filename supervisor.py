@@ -217,9 +217,9 @@ class Supervisor:
         self._obey_signals()  # one may tell that we were stopped just before `now_ns`
         self._pool.stops.count_out(self._vigil.look(now_ns, self._timetable.late_s("tick")))
         self._pool.enrol()
+        self._pool.fill(now_ns)  # before the dead are buried: while that is written, others are born
         if self._pool.bury_dead():
             self._timetable.now("look")
-        self._pool.fill(now_ns)
         if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
             self._timetable.now("look")
         if self._pool.is_at_work:

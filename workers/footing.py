@@ -13,9 +13,9 @@ import os
 import resource
 import signal
 import sys
-from _signal import getsignal  # type: ignore[import-not-found]  # signal's own makes an Enum of it: 1 µs instead of 0.06
 
 from agent.host import move_out_of_the_way
+from workers.signals import disposition
 from workers.strangers import Strangers
 
 SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -31,7 +31,7 @@ class Footing:
         os.umask(self._umask)
         self._directory = move_out_of_the_way(os.open(".", os.O_PATH | os.O_CLOEXEC))
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._signals = [(number, getsignal(number)) for number in SIGNALS]
+        self._signals = [(number, disposition(number)) for number in SIGNALS]
         self._limits = [(limit, resource.getrlimit(limit)) for limit in LIMITS]
         self._switch_interval = sys.getswitchinterval()
         self._streams = (sys.stdout, sys.stderr)
@@ -59,7 +59,7 @@ class Footing:
 
     def _put_back_signals(self) -> None:
         for number, meant in self._signals:
-            if getsignal(number) is not meant and meant is not None:  # None: nothing of Python's
+            if disposition(number) is not meant and meant is not None:  # None: nothing of Python's
                 signal.signal(number, meant)
 
     def _put_back_limits(self) -> None:

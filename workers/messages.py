@@ -133,3 +133,6 @@ class Load(msgspec.Struct, frozen=True):
     handlers: list[str]
     cwd: str
     worker_main: str | None = None
+
+
+msgspec.json.Decoder(Boot)  # looks at all of these types once, in the fork server: each worker would

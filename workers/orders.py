@@ -29,16 +29,19 @@ class Member(Protocol):
 
     id: int
     is_idle: bool
-    is_draining: bool
     born_ns: int
+
+    @property
+    def is_staying(self) -> bool:
+        """Whether it is one of those that the pool is to have."""
 
 
 def assign(workers: Iterable[Member], orders: Orders, running: frozenset[int]) -> dict[int, Mode]:
     """The mode of each worker. Those that run and are busy are kept running first, the oldest before the others.
 
-    `running`: the workers that may run now. Whoever drains goes on draining.
+    `running`: the workers that may run now. Who is about to leave takes nobody's place, and gets none.
     """
-    staying = [worker for worker in workers if not worker.is_draining]
+    staying = [worker for worker in workers if worker.is_staying]
     staying.sort(key=lambda worker: (worker.id not in running, worker.is_idle, worker.born_ns, worker.id))
     modes: dict[int, Mode] = {}
     for place, worker in enumerate(staying):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from selectors import EVENT_READ, BaseSelector
 
 import msgspec
@@ -170,9 +172,9 @@ class WorkerPool:
         """Fork what is missing."""
         if self.is_closing or self.spacing.due_ns(now_ns):
             return
-        alive = sum(not worker.is_draining for worker in self.workers.values())
+        staying = sum(worker.is_staying for worker in self.workers.values())
         try:
-            for _ in range(self._orders.size - alive):
+            for _ in range(self._orders.size - staying):
                 self._bear(now_ns)
         except (Unavailable, OSError) as error:
             self.spacing.went_wrong(f"no worker can be born: {error}")
@@ -224,7 +226,13 @@ class WorkerPool:
             case "continued":
                 self.stops.on_continued(worker)
             case "exited":
-                worker.end = End(report.status, self.is_closing)
+                self._has_ended(worker, End(report.status, self.is_closing))
+
+    def _has_ended(self, worker: WorkerProcess, end: End) -> None:
+        self._hear(worker)  # its last words
+        worker.end = end
+        if worker.phase is Phase.STARTING and not self.is_closing:
+            self.spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
 
     def bury_dead(self) -> int:
         """Do for the tasks of workers that are proven dead what is due, and let go of them; how many those were."""
@@ -238,18 +246,23 @@ class WorkerPool:
         known = [worker.identity for worker in self.workers.values() if worker.identity is not None]
         survivors = kill_and_wait([*known, *left_behind(known)], DEAD_WITHIN_S)
         for worker in self.workers.values():
-            if worker.identity not in survivors:
-                worker.end = worker.end or End(None, self.is_closing)
+            if worker.end is None and worker.identity not in survivors:
+                self._lose(worker)
+            elif worker.end is None:  # it waits for a dead disk, say: until it dies its tasks are nobody else's
+                worker.is_draining = True
+                self._ignore(worker.pidfd)
+                self._selector.register(worker.pidfd, EVENT_READ, partial(self._lose, worker))
+
+    def _lose(self, worker: WorkerProcess) -> None:
+        self._ignore(worker.pidfd)
+        self._has_ended(worker, End(None, self.is_closing))
 
     def _bury(self, worker: WorkerProcess, end: End) -> None:
-        self._hear(worker)
         for _ in range(LAST_READS):  # bounded: who left the worker's session may write for ever
             if not self._relay(worker):
                 break
         self.relay.finish(worker.id)
         self._undertaker.bury(worker, end)
-        if worker.phase is Phase.STARTING and not self.is_closing:
-            self.spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
         self.stops.answer(worker, Halted.MISSED)
         self._remove(worker)
 
@@ -260,7 +273,7 @@ class WorkerPool:
         worker.close()
 
     def _ignore(self, end: Channel | int) -> None:
-        if self._selector.get_map() and end in self._selector.get_map():
+        with suppress(KeyError, ValueError):  # nobody listens to it, or it was never there
             self._selector.unregister(end)
 
     # -- Messages
@@ -319,7 +332,7 @@ class WorkerPool:
         share = max(1, min(self._orders.limit, self._orders.size))
         for worker in self.workers.values():
             mode = modes.get(worker.id, "drain")
-            if not worker.is_enrolled:
+            if not worker.is_enrolled or worker.end is not None:
                 continue
             worker.is_draining = worker.is_draining or mode == "drain"
             target = Target(

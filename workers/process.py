@@ -159,6 +159,11 @@ class WorkerProcess:
             return None
 
     @property
+    def is_staying(self) -> bool:
+        """Whether it is one of those that the pool is to have: not about to leave, not dead and still to be buried."""
+        return not self.is_draining and self.end is None
+
+    @property
     def may_run(self) -> bool:
         """Whether it was told to claim."""
         return (

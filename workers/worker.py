@@ -26,6 +26,7 @@ from agent.errors import StoreBroken, StoreCutOff, StoreError, TryLater
 from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.secrecy import without_secrets
+from agent.store.claims import Claims  # also so that the fork server has read it: each worker would
 from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
 from agent.store.values import Admission, Chunk
@@ -88,7 +89,7 @@ class Worker:
         self._registry = registry
         self._channel = channel
         self._slot = Slot.open(boot.slot)
-        self._claims = SqliteStore(Path(boot.database)).claims(boot.worker)
+        self._claims: Claims = SqliteStore(Path(boot.database)).claims(boot.worker)
         self._admission: Admission | None = None
         self._kinds: dict[str, int] = {}
         self._handlers: dict[int, Registered] = {}
