@@ -42,6 +42,7 @@ class Commands:
             self._answer(command, f"refused: {command.flaw}")
         elif command.verb in STANDING:
             self._standing.apply(command)
+            self._pool.take_back()  # before the answer: what it forbids does not begin after it
             self._answer(command, "applied")
         elif command.verb == "cancel":
             self._cancel(command)

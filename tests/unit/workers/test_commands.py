@@ -8,12 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from agent.clock import Clock
 from agent.lifecycle import State
+from agent.steering.standing import StandingOrders
 from agent.store import SqliteStore, open_store
 from agent.store.values import Death
 from agent.task import Start
 from tests.support.claims import claimed, enqueued, run
+from tests.support.slots import begins
+from workers import tick
 from workers.commands import Commands
 from workers.process import WorkerProcess
 from workers.slot import Slot
@@ -72,6 +77,21 @@ def test_a_cancel_that_stands_ends_the_attempt_that_runs(
     assert sent == [signal.SIGSTOP]
 
 
+@pytest.mark.parametrize(("verb", "detail"), [("pause", {"type": "demo"}), ("pause", {}), ("scale", {"max": 1})])
+def test_once_an_order_is_answered_nothing_more_begins_of_what_was_claimed_before(
+    process: WorkerProcess, worker: Slot, tmp_path: Path, verb: str, detail: dict[str, Any]
+) -> None:
+    store = open_store(tmp_path / "state.db")
+    worker.open_chunk(1, 2)
+    assert begins(worker, 1)
+    command = store.oversight.ask(verb, detail, 1)
+
+    commands_over(store, process, Clock(), []).obey()
+
+    assert store.oversight.answer_of(command) == "applied"
+    assert not begins(worker, 2)
+
+
 def cancel_as_it_runs(store: SqliteStore, task: int) -> None:
     """Its worker was ended for it; the command is not answered yet."""
     (held,) = claimed(store, DEAD)
@@ -86,6 +106,5 @@ def commands_over(store: SqliteStore, process: WorkerProcess, clock: Clock, sent
     fork_server: Any = SimpleNamespace(signal=lambda worker, number: sent.append(number))
     workers = {process.id: process}
     stops = Stops(workers, fork_server, store, clock)
-    pool: Any = SimpleNamespace(workers=workers, stops=stops, take_back=lambda: None)
-    standing: Any = None
-    return Commands(store, pool, standing, clock)
+    pool: Any = SimpleNamespace(workers=workers, stops=stops, take_back=lambda: tick.forbid(process))
+    return Commands(store, pool, StandingOrders(store.oversight, clock), clock)
