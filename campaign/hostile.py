@@ -55,11 +55,11 @@ class _OneByOne:
         supervisor = world.start()
         witness = world.enqueue("gate", [{"gate": "end"}])[0]
         self._taste(Poison("nothing", "succeeded", 1, "", "quick"))
-        before = _held(supervisor.pid)
+        before = held(supervisor.pid)
         for poison in self._poisons:
             if not self._taste(poison):
                 break
-        after = _held(supervisor.pid)
+        after = held(supervisor.pid)
         (world.directory / "end").touch()
         came_true(lambda: not world.unfinished(), PATIENCE_S)
         self._expect("the witness", witness, "succeeded", 1)
@@ -131,7 +131,7 @@ def files_written_over(world: World) -> Iterator[str]:
             yield f"{path.name}: a handler's file was written over"
 
 
-def _held(pid: int) -> tuple[int, float]:
+def held(pid: int) -> tuple[int, float]:
     """Descriptors, and resident memory in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
     return len(os.listdir(f"/proc/{pid}/fd")), pages * os.sysconf("SC_PAGESIZE") / 1e6

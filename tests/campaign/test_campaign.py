@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from campaign import hostile, keys, kills, stale
+from campaign import hogs, hostile, keys, kills, stale
 from tests.campaign.scenario import play
 
 
@@ -31,3 +31,9 @@ def test_hostile_handlers_harm_nobody_else(data_dir: Path) -> None:
     report = play(hostile.run, data_dir)
 
     assert len(report.faults) >= 20
+
+
+def test_handlers_that_take_their_worker_for_long_keep_nobody_else_waiting(data_dir: Path) -> None:
+    report = play(hogs.run, data_dir)
+
+    assert len(report.faults) == 6
