@@ -154,9 +154,12 @@ def adopt_orphans() -> None:
 
 def make_oom_victim() -> None:
     """Makes us the first choice of the out-of-memory killer, as far as the system lets us."""
-    path = Path("/proc/self/oom_score_adj")
     with suppress(OSError, ValueError):
-        path.write_text(str(min(1000, int(path.read_text()) + OOM_VICTIM_BONUS)))
+        file = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.pwrite(file, b"%d" % min(1000, int(os.read(file, 16)) + OOM_VICTIM_BONUS), 0)
+        finally:
+            os.close(file)
 
 
 def rss_bytes(pid: int) -> int | None:
