@@ -138,7 +138,7 @@ class WorkerPool:
         idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
         awake = max(0, queued - looking)
         for worker in idle[:awake]:
-            self._wake(worker)
+            worker.tell({"op": "wake"}, self._rings)
         self._left_asleep |= len(idle[:queued]) > awake  # should those who look have looked just before: the next tick
 
     def tick(self, now_ns: int) -> int:
@@ -229,8 +229,8 @@ class WorkerPool:
                 self._has_ended(worker, End(report.status, self.is_closing))
 
     def _has_ended(self, worker: WorkerProcess, end: End) -> None:
-        self._hear(worker)  # its last words
         worker.end = end
+        self._hear(worker)  # its last words
         if worker.phase is Phase.STARTING and not self.is_closing:
             self.spacing.went_wrong(f"a worker ended (status {end.status}) before it was ready: see what it printed")
 
@@ -304,7 +304,7 @@ class WorkerPool:
                     return  # it is from before: what we have said since makes it look, and say so, again
                 worker.is_idle = self._went_idle = True
                 if worker.woken_at_ring < self._rings and worker.may_run:
-                    self._wake(worker)
+                    worker.tell({"op": "wake"}, self._rings)
             case "counts":
                 self.told.of_attempts(said)
                 worker.complaints = 0
@@ -322,9 +322,6 @@ class WorkerPool:
                 worker.phase = Phase.LEAVING
                 if not worker.is_draining:
                     self.recycle(worker, said.why)
-
-    def _wake(self, worker: WorkerProcess) -> None:
-        worker.tell({"op": "wake"}, self._rings)
 
     def _send_targets(self) -> None:
         running = frozenset(worker.id for worker in self.workers.values() if worker.may_run)
