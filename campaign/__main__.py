@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(known).parse_args(argv)
     if unknown := [name for name in arguments.names if name not in known]:
         _parser(known).error(f"there is no scenario {unknown[0]!r}; there are {', '.join(known)}")
+    if arguments.only and not _has_part(known, arguments.names, arguments.only):
+        _parser(known).error(f"--only {arguments.only!r} goes with the name of one scenario that has such a part")
     for name in [name for name in os.environ if name.startswith("SANAAGENT_")]:
         del os.environ[name]  # no setting of whoever runs this is put to the test
     seed = arguments.seed if arguments.seed is not None else random.randrange(WORST_SEED)
@@ -55,11 +57,16 @@ def question(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 
+def _has_part(known: dict[str, ModuleType], names: Sequence[str], words: str) -> bool:
+    parts = getattr(known[names[0]], "parts", list) if len(names) == 1 else list
+    return any(words in part for part in parts())
+
+
 def _play(name: str, module: ModuleType, seed: int, arguments: argparse.Namespace) -> int:
     print(f"\n{name}: {question(module)}\nseed {seed}", flush=True)
     reports, derived, began = [], [], time.monotonic()
     for number in _rounds(module, arguments, began):
-        run = Run(seed + number, _room(arguments.dir, name, seed + number), arguments.short)
+        run = Run(seed + number, _room(arguments.dir, name, seed + number), arguments.short, arguments.only)
         try:
             report: Report = module.run(run)
         except PromiseBroken as error:
@@ -120,6 +127,7 @@ def _parser(known: dict[str, ModuleType]) -> argparse.ArgumentParser:
     parser.add_argument("--for", type=parse_duration, dest="time", metavar="60s", help="go on with rounds for so long")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds")
     parser.add_argument("--short", action="store_true", help="rounds of a few seconds, as in the test suite")
+    parser.add_argument("--only", metavar="WORDS", default="", help="parts of points, syscalls, hostile or fuzz")
     parser.add_argument("--write", action="store_true", help="keep what was found in campaign/results")
     parser.add_argument("--dir", type=Path, metavar="DIR", default=tempfile.gettempdir(), help="where worlds are laid")
     return parser

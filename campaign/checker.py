@@ -143,6 +143,15 @@ def _extra_starts(evidence: Evidence) -> Iterator[str]:
             yield f"re-runs: attempt {effect.attempt} of task {effect.task} ran, and no record of it is kept"
 
 
+def _gaps(evidence: Evidence) -> Iterator[str]:
+    """Each attempt that is counted, but for the last one, has ended without success, and is on record."""
+    known = {(task, attempt) for task, attempt, _ in evidence.kept}
+    for row in evidence.rows.values():
+        for attempt in range(1, row.attempt):
+            if (row.id, attempt) not in known:
+                yield f"attempts: task {row.id} counts {row.attempt}, and of attempt {attempt} no record is kept"
+
+
 def _limits(evidence: Evidence) -> Iterator[str]:
     """Crashes and kills are bounded (poison)."""
     for row in evidence.rows.values():
@@ -168,7 +177,7 @@ def _rest(evidence: Evidence) -> Iterator[str]:
         yield f"rest: {evidence.living_workers} workers are said to live"
 
 
-RULES = (_states, _fences, _attempts, _overlaps, _ends, _extra_starts, _limits, _books, _rest)
+RULES = (_states, _fences, _attempts, _overlaps, _ends, _extra_starts, _gaps, _limits, _books, _rest)
 
 
 def _cut(found: list[str]) -> Iterable[str]:

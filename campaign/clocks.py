@@ -126,7 +126,9 @@ class _Moving:
     def _do(self, fault: str) -> None:
         self._faults[fault] += 1
         if fault == "jump":
-            self._jump()
+            for seconds in self._rng.sample(JUMPS_S, 3):
+                self._have_somebody_run()
+                self._jump_to(seconds)
         elif fault == "suspend":
             self._suspend()
         elif fault in ("restart", "kill supervisor"):
@@ -137,6 +139,11 @@ class _Moving:
             self._world.enqueue("hopeless", [{}] * 25)
         else:
             self._look()
+
+    def _have_somebody_run(self) -> None:
+        """In a handler that has a deadline, unless all is paused just now."""
+        (task,) = self._world.enqueue("nap", [{"s": SOON_S}], timeout=PATIENT_S, priority=9)
+        came_true(lambda: self._world.client.inspect(task)["state"] == "in_progress", SOON_S)
 
     def _jump(self) -> None:
         self._jump_to(self._rng.choice(JUMPS_S))
@@ -156,11 +163,11 @@ class _Moving:
             hit(pid, signal.SIGCONT)
 
     def _start_anew(self, fault: str) -> None:
-        """The supervisor ends; the clock is set; another one starts."""
+        """The supervisor ends; the clock is set, where it can by ten years; another one starts."""
         self._deaths += len(self._world.pids("worker")) if fault.startswith("kill") else 0
         self._agent.send_signal(signal.SIGKILL if fault.startswith("kill") else signal.SIGTERM)
         self._agent.wait(30)
-        self._jump()
+        self._jump_to(YEARS_10 if self._clock.ahead_s < YEARS_10 else self._rng.choice(JUMPS_S))
         self._agent = self._world.start()
 
     def _pause(self) -> None:

@@ -36,6 +36,15 @@ def run(run: Run) -> Report:
         return _OneByOne(run, world).play()
 
 
+def parts() -> list[str]:
+    """The names of the handlers."""
+    return [each.name for each in _poisons()]
+
+
+def _poisons() -> list[Poison]:
+    return [each for each in POISONS.values() if each.kind in ("quick", "timed")]
+
+
 class _OneByOne:
     """A world, and what it was given."""
 
@@ -44,7 +53,7 @@ class _OneByOne:
         self._breaches: list[str] = []
         self._faults: Counter[str] = Counter()
         self._took: dict[str, float] = {}
-        self._poisons = [each for each in POISONS.values() if each.kind in ("quick", "timed")]
+        self._poisons = [each for each in _poisons() if run.means(each.name)]
         run.rng("order").shuffle(self._poisons)
         del self._poisons[run.pick(1000, 24) :]
         run.derive(poisons=[each.name for each in self._poisons])

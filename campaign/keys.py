@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, deque
 
 from agent.clock import SECOND, Clock
 from agent.errors import Conflict, IdempotencyConflict, NotFound
@@ -19,6 +19,7 @@ from agent.task import Claimed, NewTask, Outcome
 from campaign.run import Report, Run
 
 STEPS, KEYS, WORKER, TYPE = 5_000, 40, 7, "nap"
+RECENT = 10
 ENDS = (State.SUCCEEDED, State.SUCCEEDED, State.FAILED)
 
 
@@ -38,6 +39,8 @@ class _Asking:
         self._store, self._rng = store, rng
         self._now = Clock().now()
         self._owners: dict[str, int] = {}
+        self._lately: deque[str] = deque(maxlen=2)
+        self._given: deque[int] = deque(maxlen=RECENT)  # tasks that got a key, and may have lost it since
         self._results: dict[str, str] = {}
         self._faults: Counter[str] = Counter()
         self._breaches: list[str] = []
@@ -54,7 +57,8 @@ class _Asking:
 
     def _ask(self) -> None:
         """The same key again: its task or its result come back, or it is free for a new task."""
-        key = f"key-{self._rng.randrange(KEYS)}"
+        key = self._rng.choice([f"key-{self._rng.randrange(KEYS)}", *self._lately])
+        self._lately.append(key)
         (given,) = self._store.tasks.enqueue([NewTask(TYPE, self._payload(key), key)], self._now)
         owner = self._owners.get(key)
         if key in self._results and (given.id, given.result) != (owner, self._results[key]):
@@ -62,6 +66,7 @@ class _Asking:
         elif owner is not None and self._is_open(owner) and given.id != owner:
             self._breaches.append(f"keys: {key} belonged to task {owner}; task {given.id} was stored besides")
         self._owners[key] = given.id
+        self._given.append(given.id)
         other = NewTask(TYPE, '{"another": "payload"}', key)
         try:
             self._store.tasks.enqueue([other], self._now)
@@ -95,9 +100,9 @@ class _Asking:
         self._store.upkeep.set_mark("pruned", 0)
 
     def _operate(self) -> None:
-        """Somebody cancels, or tries again, what a key belongs to."""
+        """Somebody cancels, or tries again, what a key belongs to, or has belonged to."""
         if self._owners:
-            task = self._rng.choice(sorted(self._owners.values()))
+            task = self._rng.choice(sorted(self._rng.choice([self._given, self._owners.values()])))
             try:
                 self._rng.choice([self._store.tasks.cancel, self._store.tasks.retry])(task, self._now)
             except (Conflict, NotFound):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,17 +21,17 @@ FREED_WITHIN_S = 5.0
 
 
 def run(run: Run) -> Report:
-    """One round: the whole matrix, or some cells that chance picks."""
-    cells = list(matrix())
+    """One round: the whole matrix, or some cells that chance picks; or all of those that are meant, and no storms."""
+    cells = [cell for cell in matrix() if run.means(str(cell))]
     if left := POINTS.difference(*BY_ROLE.values()):
         raise Broken(f"no cell is at the points {sorted(left)}")
-    if run.is_short:
-        cells = run.rng("cells").sample([cell for cell in cells if cell.point != "during_migration"], SHORT)
+    if is_short := run.is_short and not run.only:
+        cells = _some([cell for cell in cells if cell.point != "during_migration"], run.rng("cells"))
         run.derive(cells=[str(cell) for cell in cells])
     unheard_s: list[float] = []
     freed_s: list[float] = []
     reports = []
-    for number, group in enumerate(_groups(cells, run.is_short)):
+    for number, group in enumerate(_groups(cells, is_short)):
         with Stage(run.directory / f"stage-{number}", group, run.rng(f"stage {number}")) as stage:
             for cell in group:
                 stage.play(cell)
@@ -39,8 +40,19 @@ def run(run: Run) -> Report:
         reports.append(replace(report, breaches=tuple(f"{breach} [{where}]" for breach in report.breaches)))
         unheard_s += stage.unheard_s
         freed_s += stage.freed_s
-    reports += [_storm(run, number) for number in range(run.pick(STORMS, 0))]
+    reports += [_storm(run, number) for number in range(0 if run.only else run.pick(STORMS, 0))]
     return replace(total(reports), figures=tuple(_figures(unheard_s, freed_s)))
+
+
+def _some(cells: Sequence[Cell], rng: random.Random) -> list[Cell]:
+    """A few, of every role one at least."""
+    chosen = [rng.choice([cell for cell in cells if cell.role == role]) for role in BY_ROLE]
+    return chosen + rng.sample([cell for cell in cells if cell not in chosen], SHORT - len(chosen))
+
+
+def parts() -> list[str]:
+    """The names of the cells."""
+    return [str(cell) for cell in matrix()]
 
 
 def _storm(run: Run, number: int) -> Report:

@@ -23,6 +23,7 @@ BATCH = 100  # healthy tasks for each poison
 TAKES_S = 0.002
 WORKERS = {"nap": 4, "spin": 2}  # sleeping takes no processor
 MOST_LOST_PCT = 10
+COLLAPSED_PCT = 70  # also on a busy machine: beyond it, somebody waits for what nobody has to wait for
 PATIENCE_S = 120.0
 
 
@@ -43,7 +44,8 @@ def run(run: Run) -> Report:
             alone.append(_play(run, type_, turn, ()))
             poisoned.append(_play(run, type_, turn, _poisons(run, turn)))
         reports += [played.report for played in alone + poisoned]
-        reports.append(Report({}, figures=tuple(_figures(type_, alone, poisoned))))
+        breaches = tuple(_collapsed(type_, alone, poisoned))
+        reports.append(Report({}, breaches, figures=tuple(_figures(type_, alone, poisoned))))
     return total(reports)
 
 
@@ -89,6 +91,12 @@ def _rate(world: World, type_: str, healthy: int) -> float:
     query = "SELECT max(finished_at) - min(started_at) FROM tasks WHERE type = ?"
     span_us: int = world.rows(query, type_)[0][0]
     return healthy / (span_us / 1e6)
+
+
+def _collapsed(type_: str, alone: list[Played], poisoned: list[Played]) -> Iterator[str]:
+    before, after = median(each.rate for each in alone), median(each.rate for each in poisoned)
+    if after < before * (1 - COLLAPSED_PCT / 100):
+        yield f"healthy tasks ({type_}): {before:.0f} a second alone, {after:.0f} with 1 % poison among them"
 
 
 def _figures(type_: str, alone: list[Played], poisoned: list[Played]) -> Iterator[Figure]:

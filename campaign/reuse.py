@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from campaign import Broken, PromiseBroken
-from campaign.processes import CHECKOUT, came_true, hit, is_stopped, kill_all, until
+from campaign.processes import CHECKOUT, came_true, is_alive, is_stopped, kill_all, until
 from campaign.run import Report, Run, Verdict
 from campaign.world import World
 
@@ -108,7 +107,7 @@ class _Reusing:
 
     def _see_that_they_live(self, strangers: Iterable[tuple[int, int]]) -> None:
         for each in (pid for pair in strangers for pid in pair):
-            if is_stopped(each) or not hit(each, signal.SIGCONT) or _has_ended(each):
+            if is_stopped(each) or not is_alive(each):
                 self._breaches.append(f"reuse: process {each} was none of the agent's, and was stopped or killed")
 
 
@@ -138,12 +137,6 @@ def _live_for_oneself(tells: int) -> NoReturn:
         time.sleep(ENDS_WITHIN_S)
     finally:
         os._exit(0)  # nothing of this process may go on
-
-
-def _has_ended(pid: int) -> bool:
-    with suppress(ChildProcessError):
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    return False
 
 
 def _free(pids: Iterable[int]) -> None:

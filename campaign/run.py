@@ -12,11 +12,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`directory` is empty and the round's own; `is_short`: a few seconds, as in the test suite."""
+    """`directory` is empty and the round's own; `is_short`: a few seconds, as in the test suite.
+
+    `only`: words by which some of what the scenario is made of are chosen, where it has `parts`; empty: all of it.
+    """
 
     seed: int
     directory: Path
     is_short: bool = False
+    only: str = ""
     derived: dict[str, Any] = field(default_factory=dict)
 
     def rng(self, purpose: str) -> random.Random:
@@ -26,6 +30,10 @@ class Run:
     def pick(self, full: int, short: int) -> int:
         """A size of the round: the second where it has to be short."""
         return short if self.is_short else full
+
+    def means(self, part: str) -> bool:
+        """Whether a part is to be played, by its name."""
+        return self.only in part
 
     def derive(self, **facts: Any) -> None:
         """Keep what was made of the seed, for the report."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -202,4 +201,4 @@ class Start(Stretch):
             self.world.wipe_out()
 
 
-STRETCHES: tuple[Callable[[Path], Stretch], ...] = (Caller, Worker, Burial, Birth, Start)
+STRETCHES: tuple[type[Stretch], ...] = (Caller, Worker, Burial, Birth, Start)

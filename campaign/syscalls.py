@@ -18,8 +18,15 @@ SHORT = 2  # stretches, and calls of each, in a short round
 
 def run(run: Run) -> Report:
     """One round. Raises Broken where strace is not to be had."""
-    kinds = run.rng("stretches").sample(STRETCHES, SHORT) if run.is_short else STRETCHES
+    kinds = [kind for kind in STRETCHES if run.means(kind.name)]
+    if run.is_short and not run.only:
+        kinds = run.rng("stretches").sample(kinds, SHORT)
     return total([_play(run, kind(run.directory / f"world-{number}")) for number, kind in enumerate(kinds)])
+
+
+def parts() -> list[str]:
+    """The names of the stretches."""
+    return [kind.name for kind in STRETCHES]
 
 
 def _play(run: Run, stretch: Stretch) -> Report:

@@ -12,4 +12,5 @@ def test_nothing_hostile_breaks_the_agent_or_is_stored_in_part(data_dir: Path) -
     report = play(fuzz.run, data_dir)
 
     assert sum(report.faults.values()) >= 500
+    assert set(report.faults) == set(fuzz.parts())
     assert min(report.faults.values()) >= fuzz.LEAST

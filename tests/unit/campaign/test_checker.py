@@ -57,6 +57,9 @@ BREACHES = {
     "another payload": (row(payload={"s": 9, "n": 0}), "unexpected: task 1 is not what was asked for"),
     "after success": (effects(START, END, AGAIN), "duplicated: task 1 started attempt 2 after it had succeeded"),
     "no result": (row(result=None), "state: task 1 is succeeded, its result is None"),
+    "an attempt of which nothing is known": (
+        row(attempt=2, claims=2, result={"n": 0}), "attempts: task 1 counts 2, and of attempt 1 no record is kept"
+    ),
     "an old result": (row(attempt=2, claims=2), "fence: task 1 has the result of attempt 1, not of 2"),
     "a foreign result": (row(result={"n": 5, "attempt": 1}), "fence: task 1 has the result of another task"),
     "not counted": (effects(START, AGAIN, END), "fence: task 1 counts 1 attempts, its handler saw attempt 2"),
