@@ -1,4 +1,4 @@
-"""Killing a process at its n-th system call, by strace(1)."""
+"""Killing a process at its n-th system call, and having system calls fail, by strace(1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,27 @@ def traced(pid: int, file: Path, kill_at: Call | None = None, follow: bool = Fal
         said = tracer.stderr.readline() if tracer.stderr else ""
         if "attached" not in said:
             raise Broken(f"strace may not trace processes here: {said.strip() or 'it says nothing'}")
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate(timeout=30)
+
+
+@contextmanager
+def refused(pids: Collection[int], file: Path, names: str, error: str) -> Iterator[None]:
+    """Within the block the named system calls of these processes, and of whoever they fork, fail with an error.
+
+    Raises Broken where that cannot be done.
+    """
+    if not shutil.which("strace"):
+        raise Broken("there is no strace on this machine: install it to have system calls fail")
+    words = ["strace", "-f", "-o", str(file), "-e", f"trace={names}", "-e", f"inject={names}:error={error}"]
+    tracer = subprocess.Popen([*words, *(f"-p{pid}" for pid in pids)], stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in pids:
+            said = tracer.stderr.readline() if tracer.stderr else ""
+            if "attached" not in said:
+                raise Broken(f"strace may not trace processes here: {said.strip() or 'it says nothing'}")
         yield
     finally:
         tracer.send_signal(signal.SIGINT)

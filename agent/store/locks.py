@@ -51,8 +51,9 @@ def _open_to_look(path: Path) -> int:
     """Where nothing can be written, a descriptor that tells who has the lock, and cannot take it."""
     try:
         return _open(path)
-    except StoreError:
-        if path.exists() and not os.access(path, os.W_OK):
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EROFS and path.exists():
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         raise
 
