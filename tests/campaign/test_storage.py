@@ -53,9 +53,14 @@ def test_a_program_that_keeps_the_lock_is_named_and_loses_nothing(data_dir: Path
 
 def test_what_was_mounted_is_gone_whatever_happens(tmp_path: Path) -> None:
     place, seen = tmp_path / "place", []
-    with pytest.raises((KeyboardInterrupt, Broken)) as ended, memory(place, "1m"):
-        seen.append(os.path.ismount(place))
-        raise KeyboardInterrupt
+
+    def mount_and_be_interrupted() -> None:
+        with memory(place, "1m"):
+            seen.append(os.path.ismount(place))
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, Broken)) as ended:
+        mount_and_be_interrupted()
 
     assert all(seen)
     assert not os.path.ismount(place)
