@@ -59,6 +59,12 @@ class Ailing:
             time.sleep(PAUSE_S)
         return True
 
+    def load(self) -> None:
+        """More than is done in a second: when the fault comes, tasks run, and outcomes wait to be recorded."""
+        before = self.world.look()["succeeded"]
+        self.world.enqueue("nap", [{"s": 0.02}] * 100)
+        self.expect(came_true(lambda: self.world.look()["succeeded"] > before, SHOWN_WITHIN_S), "no task succeeds")
+
     def let_go(self) -> None:
         """Keep nothing open that is there: a program that asks later is a new one."""
         self.world.client.close()

@@ -59,6 +59,7 @@ def held(run: Run) -> Report:
     with Ailing(run, "foreign lock") as case:
         case.begin()
         pids = case.world.family()
+        case.load()
         words = [sys.executable, "-c", HOLD, str(case.database)]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
             if not holder.stdout or holder.stdout.readline() != b"held\n":
@@ -99,6 +100,7 @@ def torn(run: Run) -> Report:
     with Ailing(run, "torn log") as case:
         case.begin()
         workers = len(case.world.pids("worker"))
+        case.load()
         case.world.wipe_out()
         case.world.client.close()
         numbered = case.world.asked.number("nap", [{"s": 0, "filler": "x" * PAGE}] * 50)
@@ -135,6 +137,7 @@ def exchanged(run: Run) -> Report:
 def _without_it(case: Ailing, replace: Callable[[], object]) -> Report:
     supervisor = case.begin()
     kept = case.world.directory / "kept"
+    case.load()
     case.database.rename(kept)
     replace()
     case.struck()

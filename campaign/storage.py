@@ -42,7 +42,7 @@ def full(run: Run) -> Report:
     with memory(run.directory / "memory", MEMORY) as disk, Ailing(run, "full disk", disk.path / "state.db") as case:
         case.begin()
         pids = case.world.family()
-        case.world.enqueue("nap", [{"s": 0.02}] * 100)  # of these some are just done, and cannot be recorded
+        case.load()
         disk.fill()
         case.struck()
         case.shows(NO_SPACE.format(case.database))
@@ -59,7 +59,7 @@ def unsynced(run: Run) -> Report:
     with _ext4(run) as disk, Ailing(run, "failing sync", disk.path / "state.db") as case:
         case.begin()
         pids = case.world.family()
-        case.world.enqueue("nap", [{"s": 0.02}] * 100)
+        case.load()
         with refused(list(pids), run.directory / "trace", "fsync,fdatasync", "EIO"):
             case.struck()
             case.shows(NO_DISK.format(case.database))
@@ -74,6 +74,7 @@ def protected(run: Run) -> Report:
     """Everybody is killed, and the file system is mounted read-only for a while."""
     with _ext4(run) as disk, Ailing(run, "read-only disk", disk.path / "state.db") as case:
         case.begin()
+        case.load()
         case.let_go()  # the last one to close it would leave no log, and without one nobody reads on a read-only disk
         case.world.wipe_out()
         disk.remount("ro")
@@ -119,7 +120,7 @@ def frozen(run: Run) -> Report:
     with _ext4(run) as disk, Ailing(run, "frozen disk", disk.path / "state.db") as case:
         case.begin()
         pids = case.world.family()
-        case.world.enqueue("nap", [{"s": 0.01}] * 200)
+        case.load()
         helper = disk.freeze(run.pick(ILL_S, SHORT_ILL))
         case.struck()
         until(lambda: helper.poll() is not None, "the file system to go on", 60)
