@@ -1,8 +1,10 @@
 """What do a hundred hostile handlers among 10,000 healthy tasks cost these?
 
 The same healthy tasks, alone and with 1 % poison among them, in turn: tasks that sleep for 2 ms, then tasks that burn a
-processor for 2 ms. Compared are the healthy ones a second, from the first start to the last end of a healthy task. The
-poison is of all kinds that end quickly; those that hold a worker for a while are looked at by the scenario `hogs`.
+processor for 2 ms. Compared are the healthy ones a second, from the first start to the last end of a healthy task;
+nothing is taken off for what the poison itself computes. It is of all kinds that end quickly: one that hangs costs its
+worker for as long as its deadline lets it, whatever the agent does, and those that return in the end are looked at by
+the scenario `hogs`. On a machine that has more to do each death costs more: its successor waits for a processor, too.
 """
 
 from __future__ import annotations
