@@ -20,6 +20,7 @@ FEED = 300  # how many unfinished tasks there are at least, while there are more
 PAUSE_S = 0.06  # between two kills, at most
 FAMILY_DIES_WITHIN_S = 0.1
 GIVEN_UP_S = 5.0
+AT_WORK, LONGEST_BIRTH_S = 0.7, 0.5  # the share of workers that are killed at work; others may be newborn
 KEYED = 0.1  # the share of batches whose tasks have keys, and are asked for twice
 
 
@@ -88,6 +89,9 @@ class _Killing:
         workers = [pid for pid, role in family.items() if role == "worker"]
         self._faults[f"kill {victim}"] += 1
         if victim == "worker":
+            if self._rng.random() < AT_WORK:
+                came_true(self._at_work, LONGEST_BIRTH_S)
+                workers = self._at_work() or workers
             self._deaths += bool(workers and hit(self._rng.choice(workers)))
             return
         self._deaths += len(workers) + WORKERS  # some may just be born
@@ -99,6 +103,9 @@ class _Killing:
         at = [hit(pid) for pid in condemned]
         if "supervisor" in roles and any(at):
             self._watch_the_end(list(family), max(at))
+
+    def _at_work(self) -> list[int]:
+        return [each["pid"] for each in self._world.client.workers() if each["state"] == "busy"]
 
     def _watch_the_end(self, family: list[int], at: float) -> None:
         """Nobody outlives the supervisor (7)."""

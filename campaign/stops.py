@@ -61,6 +61,7 @@ class _Stopping:
         number, self._longest = run.pick(FAULTS, SHORT), run.pick(LONGEST, SHORT_LONGEST)
         self._plan = [*WEIGHTS, *self._rng.choices([*WEIGHTS], [*WEIGHTS.values()], k=number - len(WEIGHTS))]
         self._rng.shuffle(self._plan)
+        self._patience_s = run.pick(120, 40)
         self._faults: Counter[str] = Counter()
         self._deaths = 0
         self._timers: list[threading.Timer] = []
@@ -84,7 +85,7 @@ class _Stopping:
         self._see_that_all_go_on()
         if agent.poll() is not None:
             self._breaches.append(f"alive: the supervisor ended with {agent.returncode}: {self._world.errors()}")
-        self._world.finish()
+        self._world.finish(self._patience_s)
         self._judge_deadlines()
         self._count_freezes()
         return self._world.judge(self._faults, self._deaths, self._breaches)
