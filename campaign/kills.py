@@ -20,6 +20,7 @@ FEED = 300  # how many unfinished tasks there are at least, while there are more
 PAUSE_S = 0.06  # between two kills, at most
 FAMILY_DIES_WITHIN_S = 0.1
 GIVEN_UP_S = 5.0
+LONGEST_START_S = 2.0
 AT_WORK, LONGEST_BIRTH_S = 0.7, 0.5  # the share of workers that are killed at work; others may be newborn
 KEYED = 0.1  # the share of batches whose tasks have keys, and are asked for twice
 
@@ -82,7 +83,7 @@ class _Killing:
         world.reap()
         if not world.pids("supervisor"):
             world.start(ready=False)
-        came_true(lambda: world.pids("worker"), GIVEN_UP_S)
+        came_true(lambda: world.pids("worker"), LONGEST_START_S)
 
     def _kill(self, victim: str) -> None:
         family = self._world.family()
