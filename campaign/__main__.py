@@ -127,7 +127,7 @@ def _parser(known: dict[str, ModuleType]) -> argparse.ArgumentParser:
     parser.add_argument("--for", type=parse_duration, dest="time", metavar="60s", help="go on with rounds for so long")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds")
     parser.add_argument("--short", action="store_true", help="rounds of a few seconds, as in the test suite")
-    parser.add_argument("--only", metavar="WORDS", default="", help="parts of points, syscalls, hostile or fuzz")
+    parser.add_argument("--only", metavar="WORDS", default="", help="parts of the one scenario, such as a cell")
     parser.add_argument("--write", action="store_true", help="keep what was found in campaign/results")
     parser.add_argument("--dir", type=Path, metavar="DIR", default=tempfile.gettempdir(), help="where worlds are laid")
     return parser

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from pathlib import Path
 
 from campaign.handover import come_from_behind, hand_over
 from campaign.newer import make_newer
@@ -12,15 +11,28 @@ from campaign.run import Report, Run, total
 from campaign.upgrades import cut_short
 
 ROUNDS = 5
+COMINGS = {"handed over": hand_over, "come from behind": come_from_behind}
+CUT_SHORT, CLONED = "cut short", "cloned"
 
 
 def run(run: Run) -> Report:
-    """One round: every scene; in a short one, one of each kind."""
+    """One round: every scene, or those that are meant; in a short one, one of each kind."""
     newer = make_newer(run.directory / "newer")
-    comings = [hand_over, come_from_behind]
-    backups: list[Callable[[Run], Report]] = [*(partial(restore, way=way) for way in WAYS), clone]
-    if run.is_short:
-        comings = [run.rng("comings").choice(comings)]
-        backups = [run.rng("backups").choice(backups)]
-    upgrades = [scene(run, newer) for scene in (*comings, cut_short)]
-    return total([*upgrades, *(scene(run) for scene in backups)])
+    return total([_scene(run, each, newer) for each in _chosen(run)])
+
+
+def parts() -> list[str]:
+    """The names of the scenes."""
+    return [*COMINGS, CUT_SHORT, *WAYS, CLONED]
+
+
+def _chosen(run: Run) -> list[str]:
+    if run.is_short and not run.only:
+        return [run.rng("comings").choice([*COMINGS]), CUT_SHORT, run.rng("backups").choice([*WAYS, CLONED])]
+    return [name for name in parts() if run.means(name)]
+
+
+def _scene(run: Run, name: str, newer: Path) -> Report:
+    if name == CLONED:
+        return clone(run)
+    return restore(run, name) if name in WAYS else COMINGS.get(name, cut_short)(run, newer)
