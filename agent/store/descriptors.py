@@ -17,7 +17,8 @@ import apsw
 from agent.errors import StoreError
 
 Mark = tuple[int, int]  # inode and device
-WRITE_FORMAT, WITH_A_LOG = 18, 2  # https://sqlite.org/fileformat2.html#file_format_version_numbers
+MAGIC = b"SQLite format 3\0"
+WRITE_FORMAT, WITHOUT_A_LOG = 18, 1  # https://sqlite.org/fileformat2.html#file_format_version_numbers
 
 
 class Descriptors:
@@ -65,9 +66,12 @@ class Descriptors:
 
 
 def says_it_has_a_log(handle: apsw.Connection) -> bool:
-    """Whether the database's own header does, as it does from its first page on; that of a backup does not: 1 µs."""
-    is_there, header = handle.read("main", 0, WRITE_FORMAT, 1)
-    return is_there and header[0] == WITH_A_LOG
+    """Whether the database's own header does, as it does from its first page on; that of a backup does not: 1 µs.
+
+    One that a power failure tore says nothing: it stands in the log, which a backup has none of.
+    """
+    is_there, header = handle.read("main", 0, 0, WRITE_FORMAT + 1)
+    return is_there and not (header.startswith(MAGIC) and header[WRITE_FORMAT] == WITHOUT_A_LOG)
 
 
 def open_now() -> dict[int, Mark]:

@@ -87,6 +87,19 @@ def test_a_backup_beside_the_log_of_what_it_replaced_is_refused_untouched(store:
     assert sum(open_store(path).tasks.totals().states.values()) == len(MANY)
 
 
+def test_a_database_whose_header_a_power_failure_tore_is_no_backup(store: SqliteStore, path: Path) -> None:
+    stored = store.tasks.enqueue(MANY, 1)  # its log has the header as it should be
+    torn = path.with_name("torn.db")
+    shutil.copy(path.with_name("state.db-wal"), path.with_name("torn.db-wal"))
+    torn.write_bytes(b"\xa5" * 512 + path.read_bytes()[512:])
+
+    opened = open_store(torn)
+    assert opened.tasks.find(stored[-1].id).type == "demo"
+    opened.tasks.enqueue(MANY, 1)
+    opened.close()
+    assert torn.read_bytes().startswith(b"SQLite format 3"), "its log is merged at the last close"
+
+
 def test_nothing_is_acknowledged_once_a_backup_was_copied_over_a_database_in_use(
     store: SqliteStore, path: Path
 ) -> None:
