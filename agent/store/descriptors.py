@@ -84,18 +84,15 @@ def open_now() -> dict[int, Mark]:
 
 
 def _lost(places: Iterable[tuple[str, Mark | None]]) -> str | None:
-    """Raises StoreError when the disk does not tell."""
-    try:
-        return next((place for place, mark in places if mark is not None and _mark(place) != mark), None)
-    except OSError as error:
-        raise StoreError(f"{error.filename} cannot be looked at: {error.strerror}; check the disk") from error
+    return next((place for place, mark in places if mark is not None and _mark(place) != mark), None)
 
 
 def _mark(file: int | str) -> Mark | None:
+    """None: there is none. Raises StoreError when the disk does not tell who has a name."""
     try:
         stat = os.stat(file)
     except OSError as error:
-        if error.errno in (errno.EBADF, errno.ENOENT, errno.ENOTDIR):
+        if isinstance(file, int) or error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
-        raise
+        raise StoreError(f"{file} cannot be looked at: {error.strerror}; check the disk") from error
     return stat.st_ino, stat.st_dev
