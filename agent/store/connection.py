@@ -4,9 +4,9 @@ Why it is so: autocommit `UPDATE … RETURNING` keeps the write lock until its l
 BEGIN IMMEDIATE, fetch all, COMMIT. A forked child opens its own, and before that closes what it inherited: else SQLite
 would take its parent's locks for its own, and lose what the child writes once the parent has closed. So a fork waits
 until no other thread is inside SQLite. After an error of the disk a handle is closed: what a failed sync has left
-behind nobody knows, and the kernel tells of it once. One whose descriptors lead elsewhere would damage the database: it
-is not used any more, nor is any other of its process. `busy` goes up before the write lock is asked for and stays up
-for reads: whoever freezes this process looks at it.
+behind nobody knows, and the kernel tells of it once. One whose descriptors lead elsewhere would damage the database,
+and its closing somebody else's files: it is neither used nor closed, and no other of its process is used any more.
+`busy` goes up before the write lock is asked for and stays up for reads: whoever freezes this process looks at it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORK_PATIENCE_S = 2.0  # for other threads to leave SQLite
 _NO_LOCK = nullcontext()
 _connections: list[ref[Connection]] = []  # all of this process
 _forking = threading.local()  # turns that were taken for a fork
-_abandoned: list[apsw.Connection] = []  # handles that could not be closed after a fork: never used again
+_abandoned: list[apsw.Connection] = []  # never used again, nor closed: that might close files of others
 _cut_off: set[Path] = set()  # databases that this process, and whoever it forks, can no longer use
 _opening: dict[int, threading.Lock] = {}  # by process: one handle at a time, so that its descriptors are known
 
@@ -124,8 +124,8 @@ class Connection:
         """The open handle of this very process. Raises StoreCutOff when its descriptors are not its own any more."""
         if self._handle is None or self._pid != os.getpid():
             return self._open()
-        if not self._descriptors.are_ours():
-            _cut_off.add(self.path)
+        if self.path in _cut_off or not self._descriptors.are_ours():
+            self._abandon(self._handle)
             raise _lost(self.path)
         return self._handle
 
@@ -183,13 +183,19 @@ class Connection:
             return int(handle.pragma("data_version"))
 
     def close(self) -> None:
-        """Close the handle; the next use opens again what has the name then. One that crossed a fork is let go of."""
+        """Close the handle; the next use opens again what has the name then. One that crossed a fork is let go of, one
+        whose descriptors lead elsewhere stays open: what they lead to is somebody else's."""
         self._let_go_of_parents()
         if self._handle is not None:
             with suppress(StoreCutOff), self._turn() as handle:
                 handle.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not says_it_has_a_log(handle))
                 handle.close()
         self._handle, self._descriptors = None, Descriptors({}, {})
+
+    def hold_still(self) -> threading.Lock | None:
+        """Let no other thread use the handle; what to release. None: it is in use for long."""
+        turn = self._turn_of_this_process()
+        return turn if turn.acquire(timeout=FORK_PATIENCE_S) else None
 
     @contextmanager
     def _turn(self, right: AbstractContextManager[None] = _NO_LOCK) -> Iterator[apsw.Connection]:
@@ -223,16 +229,16 @@ class Connection:
                 f"another thread of this process has used {self.path} for {patience:g} s: try again later"
             )
 
-    def hold_still(self) -> threading.Lock | None:
-        """Let no other thread use the handle; what to release. None: it is in use for long."""
-        turn = self._turn_of_this_process()
-        return turn if turn.acquire(timeout=FORK_PATIENCE_S) else None
-
     def _learn_from(self, error: StoreError) -> None:
-        if self._handle is not None and isinstance(error.__cause__, OF_THE_DISK):
-            with suppress(apsw.Error):  # nothing more is to be had of it
-                self._handle.close()
-            self._handle = None
+        handle = self._handle
+        if handle is None or not isinstance(error.__cause__, OF_THE_DISK):
+            return
+        if not self._descriptors.are_ours():  # which may be what the disk complains of
+            self._abandon(handle)
+            return
+        self._handle = None
+        with suppress(apsw.Error):  # nothing more is to be had of it
+            handle.close()
 
     def _check_schema(self, cursor: Cursor) -> None:
         """What was upgraded since it was opened, this code leaves alone: 1 µs."""
@@ -257,9 +263,8 @@ class Connection:
         return lock
 
     def _open(self) -> apsw.Connection:
-        for each in list(_connections):
-            if (connection := each()) is not None:
-                connection._let_go_of_parents()
+        for connection in _living():
+            connection._let_go_of_parents()
         if self.path in _cut_off:
             raise _lost(self.path)
         if (lost := self._descriptors.lost_database()) is not None:  # it was open before: nothing is made in its place
@@ -277,16 +282,26 @@ class Connection:
         Not one that another thread was using at that moment, nor one that a stranger's file would be closed with: then
         what SQLite believes of this process's locks stays wrong, and it cannot use the database.
         """
-        if self._handle is None or self._pid == os.getpid():
+        handle = self._handle
+        if handle is None or self._pid == os.getpid():
             return
-        handle, self._handle = self._handle, None
         turn = self._turns.get(self._pid)
         if (turn is not None and turn.locked()) or self._descriptors.lead_elsewhere():
-            _abandoned.append(handle)
-            _cut_off.add(self.path)
+            self._abandon(handle)
             return
+        self._handle = None
         with errors_of(self.path):
             handle.close()
+
+    def _abandon(self, handle: apsw.Connection) -> None:
+        """Neither use nor close it any more; from now on this process cannot use the database."""
+        _cut_off.add(self.path)
+        _abandoned.append(handle)
+        self._handle = None
+
+
+def _living() -> list[Connection]:
+    return [connection for each in list(_connections) if (connection := each()) is not None]
 
 
 def _replaced(lost: str, path: Path) -> StoreReplaced:
@@ -305,8 +320,7 @@ def _lost(path: Path) -> StoreCutOff:
 
 def _hold_still() -> None:
     """Before a fork: the child would inherit what other threads have half done, and the mutexes they hold."""
-    connections = [connection for each in list(_connections) if (connection := each()) is not None]
-    _forking.turns = [turn for each in connections if (turn := each.hold_still()) is not None]
+    _forking.turns = [turn for each in _living() if (turn := each.hold_still()) is not None]
 
 
 def _go_on() -> None:

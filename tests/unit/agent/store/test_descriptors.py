@@ -43,6 +43,32 @@ store.close()
 """
 
 
+OPEN_IN_THEIR_PLACE = """
+import os, sys
+from pathlib import Path
+from agent.errors import StoreCutOff
+from agent.store import open_store
+from agent.task import NewTask
+
+path = Path(sys.argv[1])
+before = os.dup(0)
+os.close(before)
+store, untouched = open_store(path), open_store(path)
+os.closerange(before, before + 3)
+files = [open(f"{path}.{number}", "w") for number in range(3)]
+for each in (store, untouched):
+    try:
+        each.tasks.enqueue([NewTask("demo", "{}")], 1)
+    except StoreCutOff:
+        print("refused")
+    each.close()
+del store, untouched
+for file in files:
+    file.write("precious")
+    file.close()
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
@@ -76,6 +102,14 @@ def test_nor_when_the_process_ends(path: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert precious.read_bytes() == b"precious" * 1_000_000
     check(path)
+
+
+def test_to_close_the_store_takes_nobodys_files_away(path: Path) -> None:
+    """Also not those that somebody opened under the numbers that its own had; and no connection goes on beside it."""
+    done = python(OPEN_IN_THEIR_PLACE, path)
+
+    assert (done.returncode, done.stdout.split()) == (0, ["refused", "refused"]), done.stderr
+    assert [Path(f"{path}.{number}").read_text() for number in range(3)] == ["precious"] * 3
 
 
 def test_a_second_connection_of_the_process_comes_and_goes(store: SqliteStore, path: Path) -> None:
