@@ -26,8 +26,8 @@ from agent.errors import StoreBroken, StoreCutOff, StoreError, TryLater
 from agent.failpoints import ARMED, reach
 from agent.handlers import AttemptInfo, Registered, Registry
 from agent.secrecy import without_secrets
+from agent.store.busy import busy
 from agent.store.claims import Claims  # also so that the fork server has read it: each worker would
-from agent.store.connection import busy
 from agent.store.sqlite import SqliteStore
 from agent.store.values import Admission, Chunk
 from agent.task import Claimed, Outcome

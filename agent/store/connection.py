@@ -23,6 +23,7 @@ import apsw
 
 from agent.errors import StoreCutOff, StoreError, StoreLocked, StoreReplaced
 from agent.failpoints import ARMED, reach
+from agent.store.busy import busy
 from agent.store.descriptors import Descriptors, open_now, says_it_has_a_log
 from agent.store.locks import WriteLock
 from agent.store.opening import connect
@@ -55,42 +56,6 @@ class Cursor(Protocol):
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row."""
-
-
-class Words(Protocol):
-    """Numbers by place, such as a slot's words."""
-
-    def __getitem__(self, at: int, /) -> int:
-        """The number there."""
-
-    def __setitem__(self, at: int, number: int, /) -> None:
-        """Put a number there."""
-
-
-class BusyCount:
-    """How many transactions of this process are under way, in a word that others may read."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._words: Words = [0]
-        self._at = 0
-
-    def publish(self, words: Words, at: int) -> None:
-        """From now on count in `words[at]`: a word of the worker's slot."""
-        words[at] = 0
-        self._words, self._at = words, at
-
-    def renew(self) -> None:
-        """In a forked child: a thread that was just counting is not here to end."""
-        self._lock = threading.Lock()
-
-    def add(self, n: int) -> None:
-        """One more (1) or one fewer (-1)."""
-        with self._lock:
-            self._words[self._at] += n
-
-
-busy = BusyCount()
 
 
 class Connection:

@@ -14,7 +14,8 @@ import pytest
 
 from agent.errors import Conflict, ForeignDatabase, StoreError, StoreLocked
 from agent.store import open_store
-from agent.store.connection import BusyCount, Connection, busy
+from agent.store.busy import BusyCount, busy
+from agent.store.connection import Connection
 from agent.store.locks import WriteLock
 from agent.store.opening import check_sqlite
 from agent.store.sqlite import SqliteStore
