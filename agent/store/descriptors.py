@@ -14,8 +14,6 @@ from pathlib import Path
 
 import apsw
 
-from agent.errors import StoreError
-
 Mark = tuple[int, int]  # inode and device
 MAGIC = b"SQLite format 3\0"
 WRITE_FORMAT, WITHOUT_A_LOG = 18, 1  # https://sqlite.org/fileformat2.html#file_format_version_numbers

@@ -19,7 +19,7 @@ OF_THE_DISK = (
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """In the block, SQLite's errors are ours."""
+    """In the block, the errors of SQLite and of the system are ours."""
     try:
         yield
     except AgentError:
@@ -46,6 +46,8 @@ def errors_of(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
     except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
         raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
+    except OSError as error:  # whoever looks for its files
+        raise StoreError(f"{error.filename or path}: {error.strerror}: check the disk and the permissions") from error
 
 
 def newer(path: Path, found: int, known: int) -> NewerDatabase:

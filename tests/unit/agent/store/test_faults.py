@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -15,6 +16,7 @@ import pytest
 from agent.errors import StoreBroken, StoreDamaged, StoreError, StoreReplaced
 from agent.store import open_store
 from agent.task import NewTask
+from tests.support.processes import CHECKOUT
 
 NEW = [NewTask("demo", "{}")]
 
@@ -149,3 +151,37 @@ def test_what_is_damaged_is_told_with_place_and_cure(path: Path) -> None:
 
     with pytest.raises(StoreDamaged, match=rf"{path} is damaged .*: restore a backup"):
         open_store(path).tasks.list(None, None, 9)
+
+
+SHUT_OUT = """
+import os, sys
+from pathlib import Path
+
+import agent.store.tasks
+from agent.errors import StoreError
+from agent.store import open_store
+from agent.task import NewTask
+
+if os.geteuid() == 0:  # whom nobody shuts out
+    os.chown(sys.argv[1], 65534, 65534)
+    os.seteuid(65534)
+store = open_store(Path(sys.argv[1]) / "state.db")
+store.tasks.enqueue([NewTask("demo", "{}")], 1)
+os.chmod(sys.argv[1], 0)
+for again in (False, True):
+    try:
+        store.tasks.enqueue([NewTask("demo", "{}")], 1)
+    except StoreError as error:
+        print(error)
+    store.close()
+os.chmod(sys.argv[1], 0o700)
+"""
+
+
+def test_a_directory_that_cannot_be_looked_into_any_more_is_told_with_place_and_cure() -> None:
+    with TemporaryDirectory() as directory:
+        words = [sys.executable, "-c", SHUT_OUT, directory]
+        done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
+        told = f"{directory}/state.db: Permission denied: check the disk and the permissions"
+
+    assert (done.returncode, done.stdout.splitlines()) == (0, [told, told]), done.stderr
