@@ -14,30 +14,37 @@ from pathlib import Path
 
 import apsw
 
+from agent.store.locks import RUN, WRITE_LOCK
+
 Mark = tuple[int, int]  # inode and device
 MAGIC = b"SQLite format 3\0"
 WRITE_FORMAT, WITHOUT_A_LOG = 18, 1  # https://sqlite.org/fileformat2.html#file_format_version_numbers
 
 
 class Descriptors:
-    """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them."""
+    """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them.
 
-    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None]) -> None:
+    `lock`: the name of the write lock's file, which may be younger than the handle.
+    """
+
+    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None], lock: str = "") -> None:
         self._marks = list(marks.items())
         self._places = list(places.items())
+        self._lock = lock
+        self._lock_mark: Mark | None = None
 
     @classmethod
     def opened_since(cls, before: Collection[int], database: Path) -> Descriptors:
         """Those of a handle that was opened since `before` was open; the shared memory's is one for the process."""
         real = os.path.realpath(database)
-        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm", ".run/write.lock")}
-        file, log, shared, _ = places.values()  # who finds no lock makes another, and two hold one each
+        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm")}
+        file, log, shared = places.values()
         marks = {
             number: mark
             for number, mark in open_now().items()
             if mark == shared or (mark in (file, log) and number not in before)
         }
-        return cls(marks, places)
+        return cls(marks, places, f"{real}{RUN}/{WRITE_LOCK}")
 
     def are_ours(self) -> bool:
         """Whether each still leads to the file it led to: 1 µs for each, three in all."""
@@ -55,8 +62,12 @@ class Descriptors:
         return any(_mark(number) not in (None, mark) for number, mark in self._marks)
 
     def lost_place(self) -> str | None:
-        """The name of a file that is open and was removed or replaced since: what is written there nobody finds."""
-        return _lost(self._places)
+        """The name of a file that is open and was removed or replaced since: what is written there nobody finds.
+
+        To be asked by who holds the write lock: who came later and found none would make another, and hold that.
+        """
+        self._lock_mark = self._lock_mark or _mark(self._lock)
+        return _lost([*self._places, (self._lock, self._lock_mark)])
 
     def lost_database(self) -> str | None:
         """The same, of the database alone: its log and index come and go with those who use them."""

@@ -22,13 +22,14 @@ from agent.errors import AlreadySupervised, StoreError, StoreLocked
 from agent.store.holders import named, writer_of
 from agent.store.place import check_run_directory
 
-_RUN = ".run"
+RUN = ".run"  # behind the database's name
+WRITE_LOCK = "write.lock"
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 
 
 def run_directory(database: Path) -> Path:
     """The directory beside the database for its locks, wake-up socket and slots; made when missing, 0700."""
-    directory = database.with_name(database.name + _RUN)
+    directory = database.with_name(database.name + RUN)
     try:
         if not directory.is_dir():  # to ask a frozen file system for one that exists would hang
             directory.mkdir(mode=0o700, exist_ok=True)
@@ -76,7 +77,7 @@ class WriteLock:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._path = directory / "write.lock"
+        self._path = directory / WRITE_LOCK
         self._threads = threading.Lock()
         self.patience_s: float | None = None
 
@@ -143,7 +144,7 @@ class WriteLock:
 
     def _told(self, seconds: float) -> str:
         """Who is to blame: the one who holds this lock, or the one whom that one waits for."""
-        holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(_RUN))
+        holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(RUN))
         writer = writer_of(database)
         if writer is None or writer == holder:
             return f"process {holder} has held {self._path} for {seconds:g} s: continue it or end it"

@@ -127,6 +127,16 @@ def test_nothing_is_opened_or_made_in_the_place_of_what_was_open_when_the_disk_f
     store.close()
 
 
+def test_locks_that_are_taken_away_are_missed_by_who_made_the_database_as_well(path: Path) -> None:
+    """There were none yet when its first handle was opened."""
+    store = open_store(path)
+    (path.parent / "state.db.run").rename(path.parent / "moved")
+
+    with pytest.raises(StoreReplaced, match=r"write\.lock was removed, renamed or replaced"):
+        store.tasks.enqueue(NEW, 1)
+    store.close()
+
+
 def test_no_new_database_is_made_beside_the_log_of_one_that_is_gone(path: Path) -> None:
     store = open_store(path)
     store.tasks.enqueue(NEW, 1)
