@@ -213,7 +213,7 @@ class Connection:
 
     def _check_place(self, handle: apsw.Connection) -> None:
         """Nothing is acknowledged in a file that nobody opens any more, or in the log of one that was overwritten."""
-        if (lost := self._descriptors.lost_place()) is not None:
+        if (lost := self._descriptors.lost_place() or self._lock_of_this_process().lost_place()) is not None:
             raise _replaced(lost, self.path)
         if not says_it_has_a_log(handle):
             raise _replaced(str(self.path), self.path)

@@ -14,37 +14,30 @@ from pathlib import Path
 
 import apsw
 
-from agent.store.locks import RUN, WRITE_LOCK
-
 Mark = tuple[int, int]  # inode and device
 MAGIC = b"SQLite format 3\0"
 WRITE_FORMAT, WITHOUT_A_LOG = 18, 1  # https://sqlite.org/fileformat2.html#file_format_version_numbers
 
 
 class Descriptors:
-    """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them.
+    """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them."""
 
-    `lock`: the name of the write lock's file, which may be younger than the handle.
-    """
-
-    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None], lock: str = "") -> None:
+    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None]) -> None:
         self._marks = list(marks.items())
         self._places = list(places.items())
-        self._lock = lock
-        self._lock_mark: Mark | None = None
 
     @classmethod
     def opened_since(cls, before: Collection[int], database: Path) -> Descriptors:
         """Those of a handle that was opened since `before` was open; the shared memory's is one for the process."""
         real = os.path.realpath(database)
-        places = {real + suffix: _mark(real + suffix) for suffix in ("", "-wal", "-shm")}
+        places = {real + suffix: mark_of(real + suffix) for suffix in ("", "-wal", "-shm")}
         file, log, shared = places.values()
         marks = {
             number: mark
             for number, mark in open_now().items()
             if mark == shared or (mark in (file, log) and number not in before)
         }
-        return cls(marks, places, f"{real}{RUN}/{WRITE_LOCK}")
+        return cls(marks, places)
 
     def are_ours(self) -> bool:
         """Whether each still leads to the file it led to: 1 µs for each, three in all."""
@@ -59,15 +52,11 @@ class Descriptors:
 
     def lead_elsewhere(self) -> bool:
         """Whether one leads to a file of somebody else: to close it would take it away from him."""
-        return any(_mark(number) not in (None, mark) for number, mark in self._marks)
+        return any(mark_of(number) not in (None, mark) for number, mark in self._marks)
 
     def lost_place(self) -> str | None:
-        """The name of a file that is open and was removed or replaced since: what is written there nobody finds.
-
-        To be asked by who holds the write lock: who came later and found none would make another, and hold that.
-        """
-        self._lock_mark = self._lock_mark or _mark(self._lock)
-        return _lost([*self._places, (self._lock, self._lock_mark)])
+        """The name of a file that is open and was removed or replaced since: what is written there nobody finds."""
+        return _lost(self._places)
 
     def lost_database(self) -> str | None:
         """The same, of the database alone: its log and index come and go with those who use them."""
@@ -89,19 +78,19 @@ def open_now() -> dict[int, Mark]:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:
         return {}
-    return {number: mark for number in numbers if (mark := _mark(number))}  # but that by which the list was read
+    return {number: mark for number in numbers if (mark := mark_of(number))}  # but that by which the list was read
 
 
 def _lost(places: Iterable[tuple[str, Mark | None]]) -> str | None:
-    return next((place for place, mark in places if mark is not None and _mark(place) != mark), None)
+    return next((place for place, mark in places if mark is not None and mark_of(place) != mark), None)
 
 
-def _mark(file: int | str) -> Mark | None:
-    """None: there is none. Raises StoreError when the disk does not tell who has a name."""
+def mark_of(file: int | str) -> Mark | None:
+    """The file that a number or a name leads to; None: there is none. Raises OSError when the disk does not tell."""
     try:
         stat = os.stat(file)
     except OSError as error:
         if isinstance(file, int) or error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
-        raise StoreError(f"{file} cannot be looked at: {error.strerror}; check the disk") from error
+        raise
     return stat.st_ino, stat.st_dev

@@ -19,17 +19,17 @@ from types import FrameType, TracebackType
 from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
+from agent.store.descriptors import Mark, mark_of
 from agent.store.holders import named, writer_of
 from agent.store.place import check_run_directory
 
-RUN = ".run"  # behind the database's name
-WRITE_LOCK = "write.lock"
+_RUN = ".run"  # behind the database's name
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 
 
 def run_directory(database: Path) -> Path:
     """The directory beside the database for its locks, wake-up socket and slots; made when missing, 0700."""
-    directory = database.with_name(database.name + RUN)
+    directory = database.with_name(database.name + _RUN)
     try:
         if not directory.is_dir():  # to ask a frozen file system for one that exists would hang
             directory.mkdir(mode=0o700, exist_ok=True)
@@ -77,7 +77,7 @@ class WriteLock:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._path = directory / WRITE_LOCK
+        self._path = directory / "write.lock"
         self._threads = threading.Lock()
         self.patience_s: float | None = None
 
@@ -85,6 +85,10 @@ class WriteLock:
     def _fd(self) -> int:
         """Opened when first needed: who only reads needs none, and where nothing can be written there is none."""
         return _open(self._path)
+
+    @cached_property
+    def _mark(self) -> Mark | None:
+        return mark_of(self._fd)
 
     @classmethod
     def of(cls, directory: Path) -> WriteLock:
@@ -108,6 +112,13 @@ class WriteLock:
     ) -> None:
         fcntl.lockf(self._fd, fcntl.LOCK_UN)
         self._threads.release()
+
+    def lost_place(self) -> str | None:
+        """The name of its file when that was removed or replaced: who comes later makes another, and holds that."""
+        if mark_of(str(self._path)) == self._mark:
+            return None
+        self._made.pop((os.getpid(), self.directory), None)
+        return str(self._path)
 
     def holder(self) -> int | None:
         """The pid that holds the lock now, if another process does."""
@@ -144,7 +155,7 @@ class WriteLock:
 
     def _told(self, seconds: float) -> str:
         """Who is to blame: the one who holds this lock, or the one whom that one waits for."""
-        holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(RUN))
+        holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(_RUN))
         writer = writer_of(database)
         if writer is None or writer == holder:
             return f"process {holder} has held {self._path} for {seconds:g} s: continue it or end it"

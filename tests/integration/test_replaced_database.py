@@ -41,6 +41,8 @@ def test_who_finds_other_locks_does_not_go_on_beside_those_who_have_the_first(wo
 
     assert agent.wait(20) == 69
     assert "write.lock was removed, renamed or replaced while it was in use" in agent.err
+    with pytest.raises(StoreError, match=r"write\.lock was removed"):
+        world.enqueue("nap", {"s": 0})
     world.reach(world.enqueue("nap", {"s": 0}), "succeeded")
 
 

@@ -60,7 +60,7 @@ def test_a_scale_for_a_time_ends(make_world: MakeWorld) -> None:
 def test_a_lowered_limit_parks_workers_and_lets_them_live(make_world: MakeWorld) -> None:
     world = make_world(bulk__max_concurrent=4, governance__mem_high_pct=1, governance__window_s=0.4)
     agent = world.start()
-    pids = set(world.workers())
+    pids = until(lambda: len(workers := set(world.workers())) == 4 and workers, what="four workers")
     until(lambda: world.limit() == 1, what="the governor to throttle")
     tasks = [world.enqueue("nap", {"s": 0.02}) for _ in range(8)]
 
