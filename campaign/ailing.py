@@ -67,8 +67,9 @@ class Ailing:
 
     def let_go(self) -> None:
         """Keep nothing open that is there: a program that asks later is a new one."""
-        self.world.client.close()
-        del self.world.client
+        if "client" in vars(self.world):
+            self.world.client.close()
+            del self.world.client
         WriteLock._made.pop((os.getpid(), run_directory(self.database)), None)
         for number in os.listdir("/proc/self/fd"):
             with suppress(OSError):
@@ -164,6 +165,8 @@ class Ailing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.world.close()
+    def __exit__(self, *_: object) -> None:
+        self.world.wipe_out()
+        with suppress(AgentError):  # the disk may be as ill as it was
+            self.let_go()
 

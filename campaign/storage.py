@@ -112,7 +112,9 @@ def aborted(run: Run) -> Report:
             since = time.monotonic()
             case.world.start()
             case.goes_on(since)
-            return case.judge(WORKERS)
+            report = case.judge(WORKERS)
+            case.let_go()
+            return report
 
 
 def frozen(run: Run) -> Report:
@@ -132,9 +134,9 @@ def frozen(run: Run) -> Report:
 
 @contextmanager
 def _ext4(run: Run) -> Iterator[Disk]:
-    image = Path(tempfile.mkstemp(suffix=".img", dir=run.directory)[1])
-    make_image(image, IMAGE_BYTES)
-    with loop(image.with_suffix(""), image) as disk:
+    room = Path(tempfile.mkdtemp(dir=run.directory))
+    make_image(room / "image", IMAGE_BYTES)
+    with loop(room / "ext4", room / "image") as disk:
         yield disk
 
 
