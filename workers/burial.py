@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.clock import Clock
@@ -16,8 +15,9 @@ from agent.task import Outcome
 from agent.telemetry.logs import log
 from workers.attempt import Failure, Run, fail
 from workers.deaths import End, judge_end
+from workers.harvest import Running, unless_ended
 from workers.messages import Settings
-from workers.process import Running, WorkerProcess
+from workers.process import WorkerProcess
 
 
 class Undertaker:
@@ -33,7 +33,7 @@ class Undertaker:
     def bury(self, worker: WorkerProcess, end: End) -> Burial:
         """Do all that is due for a dead worker's tasks."""
         outcomes, _ = worker.pending()
-        running = _unless_ended(worker.running(), outcomes)
+        running = unless_ended(worker.running(), outcomes)
         halt = worker.killed_for
         if halt and running != halt.running:  # let go by somebody else, it went on to another attempt before it died
             halt, end = None, replace(end, is_ours=True)
@@ -58,8 +58,8 @@ class Undertaker:
         seconds = (running.deadline_ns - running.started_ns) / 1e9
         line = f"timed out: the handler ran longer than {seconds:g} s and was killed"
         tries = task.max_attempts or 1 + self.settings.retry_attempts
-        now = self._clock.now()
-        run = Run(running.task, running.claims, running.attempt, task.failures, tries, running.started_at, now)
+        began_at, now = running.began_at, self._clock.now()
+        run = Run(running.task, running.claims, running.attempt, task.failures, tries, began_at, now)
         log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)
         return fail(run, Failure(line, None, Failed(line)), self.settings, self._rng, word="timed_out")
 
@@ -76,14 +76,6 @@ def out_of_memory_kills(vmstat: str = "/proc/vmstat") -> int:
     with open(vmstat, "rb", buffering=0) as file:
         _, found, rest = file.read().partition(b"\noom_kill ")
     return int(rest.split(maxsplit=1)[0]) if found else 0
-
-
-def _unless_ended(running: Running | None, outcomes: Sequence[Outcome]) -> Running | None:
-    """The attempt that a slot names, unless its outcome was published: then its handler had returned."""
-    if running is None:
-        return None
-    ended = any((outcome.task, outcome.claims) == (running.task, running.claims) for outcome in outcomes)
-    return None if ended else running
 
 
 def _tell(worker: WorkerProcess, status: int | None, burial: Burial, death: Death, why: str) -> None:

@@ -7,13 +7,35 @@ on the disk: what is not whole, or cannot be, ends the list, and the rows in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from agent.clock import LATEST
+from agent.clock import LATEST, wall_ns
 from agent.task import Outcome, Start
 from workers.messages import ENDINGS
-from workers.slot import ATTEMPT, CLAIMS, STARTED_AT, TASK, Slot
+from workers.slot import ATTEMPT, CLAIMS, DEADLINE_NS, STARTED_AT, STARTED_NS, TASK, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The attempt that a slot names: times monotonic in nanoseconds, but `started_at` (wall, µs)."""
+
+    task: int
+    claims: int
+    attempt: int
+    started_ns: int
+    deadline_ns: int
+    started_at: int
+
+    @property
+    def began_at(self) -> int:
+        """When it started, by the wall clock (µs); now, where what stands there cannot be."""
+        return self.started_at if 0 <= self.started_at <= LATEST else wall_ns() // 1000
+
+    def start(self, worker: int) -> Start:
+        """As the store takes it."""
+        return Start(worker, self.task, self.claims, self.attempt, self.began_at)
 
 
 def outcomes_of(slot: Slot) -> tuple[list[Outcome], int]:
@@ -31,10 +53,21 @@ def outcomes_of(slot: Slot) -> tuple[list[Outcome], int]:
     return outcomes, offset
 
 
-def left_running(slot: Slot, worker: int, outcomes: Sequence[Outcome], now: int) -> Start | None:
-    """The attempt that a dead worker's slot names, unless its outcome was published: then its handler had returned."""
+def running_of(slot: Slot) -> Running | None:
+    """The attempt that a slot names, if there is one; read again when it changed meanwhile."""
     words = slot.words
-    task, claims, started_at = words[TASK], words[CLAIMS], words[STARTED_AT]
-    if not task or any((outcome.task, outcome.claims) == (task, claims) for outcome in outcomes):
+    while task := words[TASK]:
+        seen = Running(
+            task, words[CLAIMS], words[ATTEMPT], words[STARTED_NS], words[DEADLINE_NS], words[STARTED_AT]
+        )
+        if words[TASK] == task and words[CLAIMS] == seen.claims:
+            return seen
+    return None
+
+
+def unless_ended(running: Running | None, outcomes: Sequence[Outcome]) -> Running | None:
+    """The attempt that a slot names, unless its outcome was published: then its handler had returned."""
+    if running is None:
         return None
-    return Start(worker, task, claims, words[ATTEMPT], started_at if 0 <= started_at <= LATEST else now)
+    ended = any((outcome.task, outcome.claims) == (running.task, running.claims) for outcome in outcomes)
+    return None if ended else running

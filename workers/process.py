@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent.host import Identity
-from agent.task import Outcome, Start, new_worker_id
+from agent.task import Outcome, new_worker_id
 from workers.channel import Channel
 from workers.deaths import End
-from workers.harvest import outcomes_of
+from workers.harvest import Running, outcomes_of, running_of
 from workers.messages import Target
-from workers.slot import ATTEMPT, BEAT, BUSY, CLAIMS, DEADLINE_NS, HOLD, LAST, STARTED_AT, STARTED_NS, TASK, Slot
+from workers.slot import BEAT, BUSY, HOLD, LAST, TASK, Slot
 
 WAKES_WITHIN_NS = 50_000_000
 _MOST_READ = 65536  # bytes of output taken at a time
@@ -28,22 +28,6 @@ class Phase(Enum):
     STARTING = "starting"  # asked for, or not ready yet
     READY = "ready"
     LEAVING = "leaving"  # it said goodbye
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The attempt that a slot names: times monotonic in nanoseconds, but `started_at` (wall, µs)."""
-
-    task: int
-    claims: int
-    attempt: int
-    started_ns: int
-    deadline_ns: int
-    started_at: int
-
-    def start(self, worker: int) -> Start:
-        """As the store takes it."""
-        return Start(worker, self.task, self.claims, self.attempt, self.started_at)
 
 
 @dataclass(slots=True)
@@ -103,15 +87,8 @@ class WorkerProcess:
         return cls(worker_id, slot, ours, output, now_ns), theirs, their_output
 
     def running(self) -> Running | None:
-        """The attempt under way, if there is one; read again when it changed meanwhile."""
-        words = self.slot.words
-        while task := words[TASK]:
-            seen = Running(
-                task, words[CLAIMS], words[ATTEMPT], words[STARTED_NS], words[DEADLINE_NS], words[STARTED_AT]
-            )
-            if words[TASK] == task and words[CLAIMS] == seen.claims:
-                return seen
-        return None
+        """The attempt under way, if there is one."""
+        return running_of(self.slot)
 
     @property
     def last_task(self) -> int:

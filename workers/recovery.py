@@ -20,7 +20,7 @@ from agent.store import SqliteStore
 from agent.store.values import Burial, Death, WorkerRow
 from agent.task import Outcome, Start
 from agent.telemetry.logs import log
-from workers.harvest import left_running, outcomes_of
+from workers.harvest import outcomes_of, running_of, unless_ended
 from workers.slot import WORKER_ID, Slot
 
 KILL_WITHIN_S = 5.0
@@ -91,12 +91,11 @@ def _end(left: Iterable[WorkerRow]) -> int:
 def _bury(store: SqliteStore, clock: Clock, worker: int) -> Burial:
     if ARMED:
         reach("during_recovery")
-    now = clock.now()
-    outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker, now)
-    return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, now)
+    outcomes, running = _harvest(store.slots_directory / f"{worker:016x}", worker)
+    return store.custody.bury(worker, outcomes, running, Death.LOST, WHY, clock.now())
 
 
-def _harvest(path: Path, worker: int, now: int) -> tuple[list[Outcome], Start | None]:
+def _harvest(path: Path, worker: int) -> tuple[list[Outcome], Start | None]:
     """What a dead worker's slot tells: outcomes not committed, and the attempt under way."""
     try:
         slot = Slot.open(path)
@@ -106,7 +105,8 @@ def _harvest(path: Path, worker: int, now: int) -> tuple[list[Outcome], Start | 
         if slot.words[WORKER_ID] != worker:
             return [], None
         outcomes, _ = outcomes_of(slot)
-        return outcomes, left_running(slot, worker, outcomes, now)
+        running = unless_ended(running_of(slot), outcomes)
+        return outcomes, running.start(worker) if running else None
     finally:
         slot.close()
 

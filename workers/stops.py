@@ -14,7 +14,8 @@ from agent.telemetry.logs import log
 from workers import halting
 from workers.fork_client import ForkServer
 from workers.halting import Halted
-from workers.process import Halt, Running, WorkerProcess
+from workers.harvest import Running
+from workers.process import Halt, WorkerProcess
 
 UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 

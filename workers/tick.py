@@ -15,7 +15,8 @@ from agent.failpoints import ARMED, reach
 from agent.store.custody import Custody
 from agent.store.values import CaughtUp, Return
 from agent.task import Outcome, Start
-from workers.process import Running, WorkerProcess
+from workers.harvest import Running
+from workers.process import WorkerProcess
 from workers.slot import CLOSED, LAST
 
 START_AFTER_NS = 25_000_000

@@ -17,7 +17,7 @@ from workers.burial import Undertaker, out_of_memory_kills
 from workers.deaths import End
 from workers.messages import Settings
 from workers.process import Halt, WorkerProcess
-from workers.slot import Slot
+from workers.slot import STARTED_AT, Slot
 
 SETTINGS = Settings(retry_attempts=3, retry_delay_s=1, retry_max_delay_s=9, max_result_bytes=99, max_tasks=0)
 
@@ -64,3 +64,19 @@ def test_a_kill_ends_only_the_attempt_it_was_meant_for(
         assert (burial.running, burial.fate) == (other.id, State.QUEUED)
         record = store.tasks.find(other.id)
         assert ([each.outcome for each in record.attempts], record.kills) == (["lost"], 0)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -1])
+def test_an_attempt_is_timed_by_a_time_that_can_be(
+    process: WorkerProcess, worker: Slot, tmp_path: Path, number: int
+) -> None:
+    store = open_store(tmp_path / "state.db")
+    enqueued(store, 1)
+    (task,) = claimed(store, process.id, most=1)
+    run(worker, task)
+    worker.words[STARTED_AT] = number
+
+    Undertaker(store, Clock(), SETTINGS).bury(process, End(-signal.SIGKILL))
+
+    (lost,) = store.tasks.find(task.id).record(1)["attempts"]
+    assert lost["started_at"] <= lost["ended_at"]
