@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 
 from agent.clock import Clock
+from agent.errors import NotFound
 from agent.failpoints import ARMED, reach
 from agent.lifecycle import State
 from agent.retry import Failed
@@ -41,7 +43,8 @@ class Undertaker:
         if halt and running and halt.purpose == "cancel":
             death, why = Death.CANCELLED, halt.why
         elif halt and running and halt.purpose == "time_out":
-            outcomes = [*outcomes, self._timed_out(running)]
+            with suppress(NotFound):  # a handler has written into the slot: there is no such task
+                outcomes = [*outcomes, self._timed_out(running)]
             running = None
         start = running.start(worker.id) if running else None
         if ARMED:
@@ -53,7 +56,7 @@ class Undertaker:
         return burial
 
     def _timed_out(self, running: Running) -> Outcome:
-        """The outcome of an attempt that was killed at its deadline: a failed one."""
+        """The outcome of an attempt that was killed at its deadline: a failed one. Raises NotFound."""
         task = self._store.tasks.find(running.task)
         seconds = (running.deadline_ns - running.started_ns) / 1e9
         line = f"timed out: the handler ran longer than {seconds:g} s and was killed"

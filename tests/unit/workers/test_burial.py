@@ -17,7 +17,7 @@ from workers.burial import Undertaker, out_of_memory_kills
 from workers.deaths import End
 from workers.messages import Settings
 from workers.process import Halt, WorkerProcess
-from workers.slot import STARTED_AT, Slot
+from workers.slot import STARTED_AT, TASK, Slot
 
 SETTINGS = Settings(retry_attempts=3, retry_delay_s=1, retry_max_delay_s=9, max_result_bytes=99, max_tasks=0)
 
@@ -80,3 +80,18 @@ def test_an_attempt_is_timed_by_a_time_that_can_be(
 
     (lost,) = store.tasks.find(task.id).record(1)["attempts"]
     assert lost["started_at"] <= lost["ended_at"]
+
+
+def test_a_slot_that_names_a_task_which_nobody_knows_costs_its_worker_alone(
+    process: WorkerProcess, worker: Slot, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path / "state.db")
+    enqueued(store, 1)
+    (task,) = claimed(store, process.id, most=1)
+    run(worker, task)
+    worker.words[TASK] = 1 << 62
+    process.killed_for = Halt("time_out", process.running(), "its deadline has passed")
+
+    burial = Undertaker(store, Clock(), SETTINGS).bury(process, End(-signal.SIGKILL))
+
+    assert (burial.released, store.tasks.find(task.id).state) == (1, State.QUEUED)
