@@ -25,8 +25,10 @@ def writer_of(database: Path) -> int | None:
     return None
 
 
-def named(pid: int) -> str:
-    """A process for people: its pid and what it calls itself."""
+def named(pid: int | None) -> str:
+    """A process for people: its pid and what it calls itself. None: one of which nothing is known."""
+    if pid is None:
+        return "another process"
     try:
         name = Path(f"/proc/{pid}/comm").read_text("utf-8", errors="replace").strip()
     except OSError:

@@ -66,6 +66,11 @@ def _holder(fd: int) -> int | None:
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
+def _word(holder: int | None) -> str:
+    """For people; None: it has let go since, or cannot be seen from here."""
+    return "another process" if holder is None else f"process {holder}"
+
+
 class WriteLock:
     """The right to write next, one object a process and database; also excludes the process's own threads.
 
@@ -100,7 +105,9 @@ class WriteLock:
 
     def __enter__(self) -> None:
         if not self._threads.acquire(timeout=-1 if self.patience_s is None else self.patience_s):
-            raise StoreLocked(f"another thread of this process has held {self._path} for {self.patience_s:g} s")
+            raise StoreLocked(
+                f"another thread of this process has held {self._path} for {self.patience_s:g} s: try again later"
+            )
         try:
             self._acquire_file()
         except BaseException:
@@ -158,8 +165,8 @@ class WriteLock:
         holder, database = self.holder(), self.directory.with_name(self.directory.name.removesuffix(_RUN))
         writer = writer_of(database)
         if writer is None or writer == holder:
-            return f"process {holder} has held {self._path} for {seconds:g} s: continue it or end it"
-        return f"{named(writer)} holds {database}, and process {holder} waits for it: continue it or end it"
+            return f"{_word(holder)} has held {self._path} for {seconds:g} s: continue it or end it"
+        return f"{named(writer)} holds {database}, and {_word(holder)} waits for it: continue it or end it"
 
 
 class _Rang(Exception):
@@ -187,10 +194,8 @@ class SupervisorLock:
         except OSError as error:
             if error.errno == errno.EBADF:
                 raise StoreError(f"cannot lock {self._path}: its file system is read-only; make it writable") from error
-            message = (
-                f"process {self.holder()} supervises this database already: stop it first, or use another database"
-            )
-            raise AlreadySupervised(message) from error
+            message = "supervises this database already: stop it first, or use another database"
+            raise AlreadySupervised(f"{_word(self.holder())} {message}") from error
 
     def holder(self) -> int | None:
         """The pid of the supervisor, or None (also when it is this very process)."""

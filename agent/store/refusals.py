@@ -25,9 +25,7 @@ def errors_of(path: Path) -> Iterator[None]:
     except AgentError:
         raise
     except apsw.BusyError as error:
-        writer = writer_of(path)
-        who = "another process" if writer is None else named(writer)
-        raise StoreLocked(f"{who} holds {path}: end it or wait, then try again") from error
+        raise StoreLocked(f"{named(writer_of(path))} holds {path}: end it or wait, then try again") from error
     except apsw.NotADBError as error:
         raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
     except (apsw.CorruptError, UnicodeDecodeError) as error:
