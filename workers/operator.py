@@ -16,7 +16,8 @@ from agent.overview import EVERYTHING, lasting, target_of, wanted
 from agent.store.commands import MOST_WORKERS
 from agent.store.values import Command, WorkerRow
 from agent.task import worker_word
-from workers.slot import BEAT, STARTED_AT, TASK, Slot
+from workers.harvest import running_of
+from workers.slot import BEAT, Slot
 
 ANSWER_WITHIN_S = 10.0
 LOOK_AGAIN_S = 0.005
@@ -123,13 +124,13 @@ class Operator:
         except Unavailable:
             return row.state, None, row.since
         try:
-            task, started_at, has_begun = slot.words[TASK], slot.words[STARTED_AT], slot.words[BEAT] > 0
+            running, has_begun = running_of(slot), slot.words[BEAT] > 0
         finally:
             slot.close()
         if row.state in ("frozen", "draining"):
-            return row.state, task or None, row.since
-        if task:
-            return "busy", task, started_at
+            return row.state, running.task if running else None, row.since
+        if running:
+            return "busy", running.task, running.began_at
         return ("idle" if has_begun else "starting"), None, row.since
 
 
