@@ -61,14 +61,6 @@ def boot_number() -> int:
     return int(_boot_id().replace("-", ""), 16) >> 65 or 1
 
 
-def own_identity() -> Identity:
-    """Who we are."""
-    ours = identity(os.getpid())
-    if ours is None:
-        raise RuntimeError("/proc does not show this process: mount it, the agent cannot tell processes apart without")
-    return ours
-
-
 def is_alive(who: Identity) -> bool | None:
     """Whether that very process lives, by evidence; None when it cannot be known from here.
 
@@ -105,11 +97,6 @@ def age_s(pid: int) -> float:
     if stat is None:
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - stat.start_ticks / os.sysconf("SC_CLK_TCK")
-
-
-def session_members(sid: int) -> list[Identity]:
-    """Every living process of the session, its leader included, that /proc shows."""
-    return [member for _, member in _members({sid})]
 
 
 def left_behind(leaders: Iterable[Identity]) -> list[Identity]:

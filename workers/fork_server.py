@@ -13,7 +13,7 @@ speak the same over one channel with the supervisor, in JSON objects:
           gone          worker                           there is no such worker to signal
           stopped       worker, conts                    conts: how often it had been let go on our order by then
           continued     worker
-          exited        worker, status, core, rusage     status: exit code, or -signal; rusage: cpu_s, max_rss_kb
+          exited        worker, status                   exit code, or -signal
 
 When the channel ends, it kills its workers' groups and exits. It gets SIGKILL when the supervisor dies, and so do the
 workers when it dies itself.
@@ -24,7 +24,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import resource
 import select
 import signal
 import socket
@@ -233,17 +232,9 @@ class _ForkServer:
         # Until it is reaped, its process group cannot be anybody else's.
         _signal_group(pid, signal.SIGKILL)
         self._orphans.end_session(pid)
-        _, status, usage = os.wait4(pid, 0)
+        _, status = os.waitpid(pid, 0)
         del self._pids[worker], self._conts[worker]
-        self._report(
-            {
-                "op": "exited",
-                "worker": worker,
-                "status": os.waitstatus_to_exitcode(status),
-                "core": os.WIFSIGNALED(status) and os.WCOREDUMP(status),
-                "rusage": _usage(usage),
-            }
-        )
+        self._report({"op": "exited", "worker": worker, "status": os.waitstatus_to_exitcode(status)})
 
     def _report(self, message: dict[str, Any], *descriptors: int) -> None:
         if not self._channel.send(message, descriptors):
@@ -256,7 +247,3 @@ def _signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except ProcessLookupError:
         os.kill(pid, number)
-
-
-def _usage(usage: resource.struct_rusage) -> dict[str, float]:
-    return {"cpu_s": usage.ru_utime + usage.ru_stime, "max_rss_kb": usage.ru_maxrss}

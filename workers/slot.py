@@ -173,10 +173,6 @@ class Slot:
             _HEAD.pack_into(self._ring, at, _WRAP, _checksum(b"", start))
         return start + skipped, start + skipped + size
 
-    def free_bytes(self) -> int:
-        """What `publish` has left, its own overhead of up to 15 bytes a record and a torn lap's rest included."""
-        return SLOT_BYTES - (self.words[PUBLISHED] - self.committed)
-
     # Either side.
 
     def pending(self) -> list[tuple[bytes, int]]:

@@ -154,13 +154,6 @@ class Loaded(NamedTuple):
     path: Path | None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that change when any setting does."""
-        import hashlib  # here: commands that start fast never ask
-
-        return hashlib.sha256(msgspec.json.encode(self.config)).hexdigest()[:16]
-
 
 @cache
 def readers() -> dict[str, Reader]:

@@ -201,4 +201,4 @@ class Impostor:
 
     def _end(self, worker: int, status: int) -> None:
         self._bodies[worker].is_ended = True
-        self.tell({"op": "exited", "worker": worker, "status": status, "core": False, "rusage": {}})
+        self.tell({"op": "exited", "worker": worker, "status": status})

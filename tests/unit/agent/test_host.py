@@ -25,6 +25,11 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
+def _session_members(sid: int) -> list[host.Identity]:
+    """Every living process of the session, its leader included."""
+    return [member for _, member in host._members({sid})]
+
+
 def _identity(pid: int) -> host.Identity:
     found = host.identity(pid)
     assert found is not None
@@ -36,9 +41,8 @@ def _wait_without_reaping(pid: int) -> None:
 
 
 def test_a_process_is_the_same_whoever_asks(sleeper: subprocess.Popen[bytes]) -> None:
-    assert host.identity(os.getpid()) == host.own_identity()
     assert host.identity(sleeper.pid) == host.identity(sleeper.pid)
-    assert host.identity(sleeper.pid) != host.own_identity()
+    assert host.identity(sleeper.pid) != _identity(os.getpid())
     assert host.is_alive(_identity(sleeper.pid)) is True
 
 
@@ -47,7 +51,7 @@ def test_nobody_lives_under_a_pid_that_is_not_in_use() -> None:
     assert host.identity(largest) is None
     assert host.identity(0) is None
     assert host.identity(-1) is None
-    assert host.is_alive(replace(host.own_identity(), pid=largest)) is False
+    assert host.is_alive(replace(_identity(os.getpid()), pid=largest)) is False
 
 
 def test_a_zombie_is_dead(sleeper: subprocess.Popen[bytes]) -> None:
@@ -115,12 +119,12 @@ def test_a_session_is_its_leader_and_all_that_did_not_leave_it() -> None:
         assert shell.stdout is not None
         left = int(shell.stdout.readline())
         until(lambda: os.getsid(left) == left)
-        until(lambda: len(host.session_members(shell.pid)) == 3)
-        members = host.session_members(shell.pid)
+        until(lambda: len(_session_members(shell.pid)) == 3)
+        members = _session_members(shell.pid)
         assert _identity(shell.pid) in members
         assert host.kill_and_wait(members, 10) == []
-        assert host.session_members(shell.pid) == []
-        assert host.kill_and_wait(host.session_members(left), 10) == []
+        assert _session_members(shell.pid) == []
+        assert host.kill_and_wait(_session_members(left), 10) == []
         shell.stdout.close()
 
 
@@ -130,7 +134,7 @@ def test_what_many_leaders_left_behind_is_found_at_one_look(monkeypatch: pytest.
         shells = [
             stack.enter_context(subprocess.Popen(["sh", "-c", script], start_new_session=True)) for _ in range(5)
         ]
-        until(lambda: all(len(host.session_members(shell.pid)) == 3 for shell in shells))
+        until(lambda: all(len(_session_members(shell.pid)) == 3 for shell in shells))
         leaders = [_identity(shell.pid) for shell in shells]
         for shell in shells:
             shell.kill()
@@ -149,7 +153,7 @@ def test_what_many_leaders_left_behind_is_found_at_one_look(monkeypatch: pytest.
 
 def test_a_session_that_is_somebody_elses_by_now_is_let_alone() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True) as shell:
-        until(lambda: len(host.session_members(shell.pid)) == 2)
+        until(lambda: len(_session_members(shell.pid)) == 2)
         who = _identity(shell.pid)
         others = [replace(who, start_ticks=who.start_ticks - 1), replace(who, boot_id="another")]
 
@@ -172,9 +176,9 @@ def test_killing_many_needs_few_descriptors() -> None:
     script = f"i=0; while [ $i -lt {count} ]; do sleep 1000 & i=$((i+1)); done; wait"
     before = len(os.listdir("/proc/self/fd"))
     with subprocess.Popen(["sh", "-c", script], start_new_session=True) as shell:
-        until(lambda: len(host.session_members(shell.pid)) == count + 1, timeout=30)
-        assert host.kill_and_wait(host.session_members(shell.pid), 30) == []
-        assert host.session_members(shell.pid) == []
+        until(lambda: len(_session_members(shell.pid)) == count + 1, timeout=30)
+        assert host.kill_and_wait(_session_members(shell.pid), 30) == []
+        assert _session_members(shell.pid) == []
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -184,7 +188,7 @@ def test_whoever_cannot_be_killed_is_a_survivor() -> None:
         init = _identity(1)
         assert host.kill_and_wait([init], 0) == [init]
         return
-    us = host.own_identity()
+    us = _identity(os.getpid())
     child = os.fork()
     if child == 0:
         os.setuid(65534)

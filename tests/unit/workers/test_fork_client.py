@@ -204,7 +204,7 @@ def test_it_keeps_none_of_the_users_inheritable_descriptors(start_fresh: Callabl
 
 def test_identities_agree_across_processes(start: Callable[..., Harness]) -> None:
     def main(*_: object) -> int:
-        print(host.own_identity(), flush=True)
+        print(host.identity(os.getpid()), flush=True)
         signal.pause()
         return 0
 

@@ -26,7 +26,7 @@ def test_an_exit_code_is_reported(start: Callable[..., Harness], code: int) -> N
     harness = start(obey)
     worker = harness.fork(code=code)
     report = harness.report("exited")
-    assert (report["worker"], report["status"], report["core"]) == (worker.number, code, False)
+    assert (report["worker"], report["status"]) == (worker.number, code)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
@@ -46,20 +46,6 @@ def test_an_exception_leaves_its_traceback_in_the_output(start: Callable[..., Ha
     worker = harness.fork(**{"raise": "what went wrong"})
     assert harness.report("exited")["status"] == 70
     assert worker.read().endswith("KeyError: 'what went wrong'\n")
-
-
-def test_what_a_worker_used_is_reported(start: Callable[..., Harness]) -> None:
-    def main(*_: object) -> int:
-        until_used = time.process_time() + 0.05
-        while time.process_time() < until_used:
-            bytearray(50_000_000)
-        return 0
-
-    harness = start(main)
-    harness.fork()
-    usage = harness.report("exited")["rusage"]
-    assert 0.05 <= usage["cpu_s"] < 5
-    assert 50_000 < usage["max_rss_kb"] < 5_000_000
 
 
 def test_the_pidfd_stands_for_the_worker(start: Callable[..., Harness]) -> None:

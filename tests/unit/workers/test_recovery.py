@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from agent.clock import SECOND, Clock
-from agent.host import Identity, own_identity
+from agent.host import Identity, identity
 from agent.store import SqliteStore, open_store
 from workers.recovery import recover
 
@@ -41,7 +42,9 @@ def clock() -> Hands:
 def store(tmp_path: Path) -> SqliteStore:
     """In it, a worker of a container that is gone has beaten at noon."""
     store = open_store(tmp_path / "state.db")
-    store.custody.add_worker(7, Identity(own_identity().boot_id, 1, 4711, 5), NOON)
+    ours = identity(os.getpid())
+    assert ours is not None
+    store.custody.add_worker(7, Identity(ours.boot_id, 1, 4711, 5), NOON)
     return store
 
 
