@@ -20,11 +20,7 @@ from agent.store.queries import SQL, load
 from agent.store.refusals import newer
 from agent.store.restored import refuse_anothers_log, take_up
 
-LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
 APPLICATION_ID = 0x53414E41  # "SANA"
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
-)
 
 
 @cache
@@ -74,36 +70,6 @@ def check_version(connection: Connection) -> int:
     if version > latest():
         raise newer(connection.path, version, latest())
     return version
-
-
-def check_place(path: Path) -> None:
-    """Refuse a directory, and where SQLite's locks do not hold: network file systems, hard links. Raises StoreError."""
-    if path.is_dir():
-        raise StoreError(f"{path} is a directory: name a file in it (persistence.db_path)")
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no regular file: name another one (persistence.db_path)")
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise StoreError(
-            f"the database's path has more than {LONGEST_PATH} bytes: use a shorter one (persistence.db_path)"
-        )
-    kind = file_system(path.parent)
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise StoreError(
-            f"{path} is on a network file system ({kind}), whose locks fail: use a local disk (persistence.db_path)"
-        )
-    if path.exists() and path.stat().st_nlink > 1:
-        raise StoreError(f"{path} has other names (hard links): locks would not hold; keep one name")
-
-
-def file_system(directory: Path) -> str:
-    """The type of the file system a directory is on."""
-    best, kind = "", "unknown"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        left, _, right = line.partition(" - ")
-        mount = left.split()[4].replace("\\040", " ")
-        if len(mount) >= len(best) and (f"{directory}/").startswith(mount.rstrip("/") + "/"):
-            best, kind = mount, right.split()[0]
-    return kind
 
 
 def _version(cursor: Cursor) -> int:

@@ -1,4 +1,4 @@
-"""Whether the database, and what lies beside it, is the agent's alone: nobody else decides what its tasks are.
+"""Where a database may be: where locks hold, and where it, and what lies beside it, is the agent's alone.
 
 SQLite reads a log or a journal that it finds beside a database, whoever made it; locks and slots are as good as the
 directory they are in. So what a stranger could have planted is refused, and what a stranger may read is told of.
@@ -13,8 +13,42 @@ from pathlib import Path
 from agent.errors import ConfigError, StoreError
 from agent.trust import distrust
 
+LONGEST_PATH = 500  # bytes; SQLite takes 512, its log's name included
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "9p", "fuse.sshfs", "fuse.glusterfs"}
+)
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _WIDER_THAN_WANTED = stat.S_IWGRP | stat.S_IRWXO
+
+
+def check_place(path: Path) -> None:
+    """Refuse a directory, and where SQLite's locks do not hold: network file systems, hard links. Raises StoreError."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory: name a file in it (persistence.db_path)")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no regular file: name another one (persistence.db_path)")
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise StoreError(
+            f"the database's path has more than {LONGEST_PATH} bytes: use a shorter one (persistence.db_path)"
+        )
+    kind = file_system(path.parent)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StoreError(
+            f"{path} is on a network file system ({kind}), whose locks fail: use a local disk (persistence.db_path)"
+        )
+    if path.exists() and path.stat().st_nlink > 1:
+        raise StoreError(f"{path} has other names (hard links): locks would not hold; keep one name")
+
+
+def file_system(directory: Path) -> str:
+    """The type of the file system a directory is on."""
+    best, kind = "", "unknown"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].replace("\\040", " ")
+        if len(mount) >= len(best) and (f"{directory}/").startswith(mount.rstrip("/") + "/"):
+            best, kind = mount, right.split()[0]
+    return kind
 
 
 def check_privacy(path: Path, named: Path, supervises: bool) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from agent.errors import StoreError
 from agent.store.connection import BUSY_TIMEOUT_MS, Connection
 from agent.store.locks import SupervisorLock, WriteLock, run_directory
-from agent.store.migrations import check_place, latest, prepare
-from agent.store.place import check_privacy
+from agent.store.migrations import latest, prepare
+from agent.store.place import check_place, check_privacy
 
 if TYPE_CHECKING:
     from agent.store.claims import Claims

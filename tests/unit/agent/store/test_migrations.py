@@ -203,18 +203,6 @@ def test_a_symbolic_link_leads_to_the_same_database(store: SqliteStore, path: Pa
     assert other.tasks.totals().states[State.QUEUED] == 1
 
 
-def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "file_system", lambda directory: "nfs4")
-
-    with pytest.raises(StoreError, match=r"network file system \(nfs4\)"):
-        open_store(path)
-
-
-@pytest.mark.parametrize(("place", "kind"), [("/proc/self", "proc"), ("/proc", "proc")])
-def test_the_file_system_of_a_directory_is_known(place: str, kind: str) -> None:
-    assert migrations.file_system(Path(place)) == kind
-
-
 # -- The law in the schema
 
 

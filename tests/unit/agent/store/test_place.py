@@ -1,4 +1,4 @@
-"""A database is its owner's alone from the first byte on, and what a stranger has planted beside it is refused."""
+"""A database is where locks hold, its owner's alone from the first byte on; what a stranger has planted is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError, StoreError
-from agent.store import migrations, open_store
+from agent.store import migrations, open_store, place
 from agent.store.connection import Connection
 from agent.store.locks import WriteLock, run_directory
 from agent.store.place import SIDE_FILES, exposure
@@ -190,8 +190,8 @@ def test_a_run_directory_that_is_not_ones_own_is_refused(path: Path, tmp_path: P
 def test_root_looks_into_the_database_of_a_service_but_does_not_run_its_tasks(path: Path) -> None:
     path.parent.chmod(0o700)
     open_store(path).close()
-    for place in (path.parent, path, run_directory(path), *run_directory(path).iterdir()):
-        os.chown(place, STRANGER, STRANGER)
+    for each in (path.parent, path, run_directory(path), *run_directory(path).iterdir()):
+        os.chown(each, STRANGER, STRANGER)
     open_store(path).close()
     with pytest.raises(ConfigError, match=rf"persistence\.db_path: root does not run .* belongs to user {STRANGER}"):
         open_store(path, supervises=True)
@@ -208,3 +208,15 @@ def test_root_runs_no_tasks_of_a_database_that_anybody_may_replace(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(ConfigError, match=f"anybody may write {directory}"):
         open_store(directory / "state.db", supervises=True)
+
+
+def test_a_network_file_system_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "file_system", lambda directory: "nfs4")
+
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\)"):
+        open_store(path)
+
+
+@pytest.mark.parametrize(("directory", "kind"), [("/proc/self", "proc"), ("/proc", "proc")])
+def test_the_file_system_of_a_directory_is_known(directory: str, kind: str) -> None:
+    assert place.file_system(Path(directory)) == kind
