@@ -53,6 +53,7 @@ class WorkerPool:
         self.version = version
         self.stops = Stops(self.workers, fork_server, store, clock)
         self.relay = LineRelay()
+        self.spacing = Spacing(clock)
         self._fork_server = fork_server
         self._store = store
         self._selector = selector
@@ -63,7 +64,6 @@ class WorkerPool:
         self._rings = 0
         self._left_asleep = False
         self._went_idle = False
-        self.spacing = Spacing(clock)
 
     # -- Orders
 

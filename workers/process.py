@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -80,10 +81,15 @@ class WorkerProcess:
         """One to be forked, with the ends of its pipes that are to be its own. Raises Unavailable and OSError."""
         worker_id = new_worker_id()
         slots.mkdir(mode=0o700, exist_ok=True)
-        slot = Slot.create(slots / f"{worker_id:016x}", worker_id)
-        ours, theirs = Channel.pair()
-        output, their_output = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(output, False)
+        with ExitStack() as half_made:
+            slot = Slot.create(slots / f"{worker_id:016x}", worker_id)
+            half_made.callback(slot.discard)
+            ours, theirs = Channel.pair()
+            for end in (ours, theirs):
+                half_made.callback(end.close)
+            output, their_output = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(output, False)
+            half_made.pop_all()
         return cls(worker_id, slot, ours, output, now_ns), theirs, their_output
 
     def running(self) -> Running | None:
@@ -195,6 +201,4 @@ class WorkerProcess:
         os.close(self.output)
         if self.pidfd >= 0:
             os.close(self.pidfd)
-        path = self.slot.path
-        self.slot.close()
-        path.unlink(missing_ok=True)
+        self.slot.discard()

@@ -134,6 +134,11 @@ class Slot:
         self._bytes.release()
         self._mapped.close()
 
+    def discard(self) -> None:
+        """Unmaps the slot and removes its file."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
     @property
     def worker_id(self) -> int:
         """Whose slot it is."""
