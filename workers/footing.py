@@ -15,10 +15,10 @@ import signal
 import sys
 
 from agent.host import move_out_of_the_way
-from workers.signals import disposition
+from workers.signals import ALL, disposition
 from workers.strangers import Strangers
 
-SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+SIGNALS = sorted(ALL - {signal.SIGKILL, signal.SIGSTOP})
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_CPU)
 

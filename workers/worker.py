@@ -171,8 +171,11 @@ class Worker:
         self._running = None
         self._unbegun_after = (tasks[done - 1][0] if done else 0) if done < len(tasks) else None
         self._ended += done
+        if self._is_leaving():
+            self._admission = None
         self._pace.measured(kind, done, busy_ns / 1e9)
-        self._count(handler.type, done, self._failed - failed_before, busy_ns / 1e9)
+        if done:
+            self._tally.add(handler.type, self._target.version, done, self._failed - failed_before, busy_ns / 1e9)
         return self._footing.put_back()
 
     def _begin(self, handler: Registered, task: Claimed, position: int, now: int) -> bool:
@@ -304,12 +307,6 @@ class Worker:
         self._channel.send({"op": "idle", "heard": self._heard})
         self._take_in(self._channel.receive_wait(self._strangers.patience_s()))
         return self._strangers.watch()
-
-    def _count(self, type_: str, done: int, failed: int, seconds: float) -> None:
-        if done:
-            self._tally.add(type_, self._target.version, done, failed, seconds)
-        if self._is_leaving():
-            self._admission = None
 
     def _say_counts_if_due(self, chunk: Chunk) -> None:
         if chunk.stale:
