@@ -121,8 +121,11 @@ class WriteLock:
         self._threads.release()
 
     def lost_place(self) -> str | None:
-        """The name of its file when that was removed or replaced: who comes later makes another, and holds that."""
-        if mark_of(str(self._path)) == self._mark:
+        """The name of its file when that was removed or replaced: who comes later makes another, and holds that.
+
+        So will this process from then on.
+        """
+        if "_fd" not in vars(self) or mark_of(str(self._path)) == self._mark:
             return None
         self._made.pop((os.getpid(), self.directory), None)
         return str(self._path)
