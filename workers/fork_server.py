@@ -32,6 +32,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -242,8 +243,12 @@ class _ForkServer:
 
 
 def _signal_group(pid: int, number: int) -> None:
-    """To the worker's process group, or to the worker alone while it has none yet. It must not be reaped."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        os.kill(pid, number)
+    """To the worker's process group, or to the worker alone while it has none yet. It must not be reaped.
+
+    Who has become another user (`sudo`) is out of our reach.
+    """
+    with suppress(PermissionError):
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            os.kill(pid, number)

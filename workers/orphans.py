@@ -37,8 +37,9 @@ class Orphans:
             with suppress(ChildProcessError, ProcessLookupError):
                 reaped, _ = os.waitpid(pid, os.WNOHANG)
                 if not reaped and (session := os.getsid(pid)) in self._ended:
-                    os.kill(pid, signal.SIGKILL)  # its end brings a SIGCHLD, and its children to us
                     dying.add(session)
+                    with suppress(PermissionError):  # it has become another user: it is reaped once it ends
+                        os.kill(pid, signal.SIGKILL)  # its end brings a SIGCHLD, and its children to us
         self._ended &= dying
         return bool(dying)
 
