@@ -221,11 +221,11 @@ class Connection:
     def _lock_of_this_process(self) -> WriteLock:
         if self._lock is None:
             raise StoreError(f"{self.path} was opened to be read only")
-        lock = WriteLock.of(self._lock.directory)
-        if lock is not self._lock:  # a forked child's
-            lock.patience_s = self._lock.patience_s
-            self._lock = lock
-        return lock
+        if self._lock.pid != os.getpid():  # we are a forked child
+            patience_s = self._lock.patience_s
+            self._lock = WriteLock.of(self._lock.directory)
+            self._lock.patience_s = patience_s
+        return self._lock
 
     def _open(self) -> apsw.Connection:
         for connection in _living():

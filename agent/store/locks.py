@@ -82,6 +82,7 @@ class WriteLock:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.pid = os.getpid()
         self._path = directory / "write.lock"
         self._threads = threading.Lock()
         self.patience_s: float | None = None
@@ -103,6 +104,13 @@ class WriteLock:
             cls._made[mark] = cls(directory)
         return cls._made[mark]
 
+    @classmethod
+    def of_today(cls, directory: Path) -> WriteLock:
+        """The same; a new one when the files that the other belongs to are gone, as after a restoration."""
+        if cls.of(directory).lost_place():
+            del cls._made[os.getpid(), directory]
+        return cls.of(directory)
+
     def __enter__(self) -> None:
         if not self._threads.acquire(timeout=-1 if self.patience_s is None else self.patience_s):
             raise StoreLocked(
@@ -121,14 +129,9 @@ class WriteLock:
         self._threads.release()
 
     def lost_place(self) -> str | None:
-        """The name of its file when that was removed or replaced: who comes later makes another, and holds that.
-
-        So will this process from then on.
-        """
-        if "_fd" not in vars(self) or mark_of(str(self._path)) == self._mark:
-            return None
-        self._made.pop((os.getpid(), self.directory), None)
-        return str(self._path)
+        """The name of its file when that was removed or replaced: who comes later makes another, and holds that."""
+        has_been_opened = "_fd" in vars(self)
+        return str(self._path) if has_been_opened and mark_of(str(self._path)) != self._mark else None
 
     def holder(self) -> int | None:
         """The pid that holds the lock now, if another process does."""

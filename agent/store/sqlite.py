@@ -28,8 +28,7 @@ class SqliteStore:
     def __init__(self, path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS) -> None:
         self.path = path
         self.run_directory = run_directory(path)
-        WriteLock.of(self.run_directory).lost_place()  # a restored database has locks of its own
-        lock = WriteLock.of(self.run_directory)
+        lock = WriteLock.of_today(self.run_directory)
         if patience_s is not None:  # the lock is the process's: a second store does not take its patience away
             lock.patience_s = patience_s
         self._connection = Connection(path, lock, busy_ms, schema=latest())

@@ -9,6 +9,7 @@ import pytest
 
 from agent.errors import StoreError
 from tests.integration.world import MakeWorld, World
+from tests.support.processes import run_cli
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def test_who_finds_other_locks_does_not_go_on_beside_those_who_have_the_first(wo
     assert "write.lock was removed, renamed or replaced while it was in use" in agent.err
     with pytest.raises(StoreError, match=r"write\.lock was removed"):
         world.enqueue("nap", {"s": 0})
-    world.reach(world.enqueue("nap", {"s": 0}), "succeeded")
+    done = run_cli("enqueue", "nap", '{"s": 0}', "--wait", cwd=world.directory)
+    assert done.code == 0, done.err
 
 
 def test_a_backup_that_is_copied_over_the_database_is_noticed_as_well(world: World) -> None:
