@@ -158,10 +158,7 @@ class WorkerPool:
     @property
     def is_at_work(self) -> bool:
         """Whether anybody runs something, or is being stopped: then the tick is needed."""
-        return any(
-            (worker.phase is Phase.READY and not worker.is_idle) or worker.halt or worker.limited_at is not None
-            for worker in self.workers.values()
-        )
+        return any(worker.is_at_work for worker in self.workers.values())
 
     def has_come_to_rest(self) -> bool:
         """Whether somebody went idle since the last time this was asked."""
@@ -186,11 +183,16 @@ class WorkerPool:
         target = Target(version=0, share=1, mode="park", settings=self._orders.settings)
         boot = Boot(worker=worker.id, database=str(self._store.path), slot=str(worker.slot.path), target=target)
         self.workers[worker.id] = worker
-        self._selector.register(worker.channel, EVENT_READ, lambda: self._hear(worker))
-        self._selector.register(worker.output, EVENT_READ, lambda: self._relay(worker))
-        self._fork_server.fork(worker.id, msgspec.to_builtins(boot), (theirs.fileno(), their_output))
-        theirs.close()
-        os.close(their_output)
+        try:
+            self._selector.register(worker.channel, EVENT_READ, lambda: self._hear(worker))
+            self._selector.register(worker.output, EVENT_READ, lambda: self._relay(worker))
+            self._fork_server.fork(worker.id, msgspec.to_builtins(boot), (theirs.fileno(), their_output))
+        except OSError:
+            self._remove(worker)
+            raise
+        finally:
+            theirs.close()
+            os.close(their_output)
 
     def enrol(self) -> None:
         """Give a row to each worker that was forked; until it stands, it is not to claim. Note how all stand."""
@@ -327,15 +329,13 @@ class WorkerPool:
         running = frozenset(worker.id for worker in self.workers.values() if worker.may_run)
         modes = assign(self.workers.values(), self._orders, running)
         share = max(1, min(self._orders.limit, self._orders.size))
+        settings, paused = self._orders.settings, tuple(sorted(self._orders.paused))
         for worker in self.workers.values():
             mode = modes.get(worker.id, "drain")
             if not worker.is_enrolled or worker.end is not None:
                 continue
             worker.is_draining = worker.is_draining or mode == "drain"
-            target = Target(
-                version=self.version, share=share, mode=mode, settings=self._orders.settings,
-                paused=tuple(sorted(self._orders.paused)),
-            )  # fmt: skip
+            target = Target(version=self.version, share=share, mode=mode, settings=settings, paused=paused)
             if target != worker.target:
                 worker.target = target
                 worker.tell(target.message(), self._rings)

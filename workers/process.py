@@ -142,6 +142,11 @@ class WorkerProcess:
             return None
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether it may run something, or is being stopped."""
+        return (self.phase is Phase.READY and not self.is_idle) or self.halt is not None or self.limited_at is not None
+
+    @property
     def is_staying(self) -> bool:
         """Whether it is one of those that the pool is to have: not about to leave, not dead and still to be buried."""
         return not self.is_draining and self.end is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import socket
 import subprocess
@@ -179,3 +180,30 @@ def hear(selector: selectors.BaseSelector, until: Callable[[], bool] = lambda: T
             key.data()
         if until():
             return
+
+
+def test_a_worker_that_could_not_be_asked_for_leaves_nothing_and_its_place_is_filled_later(scene: Scene) -> None:
+    worker, child = scene.bear()
+    child.kill()
+    child.wait()
+    scene.pool.on_report(Report(op="exited", worker=worker.id, status=-9), [])
+    scene.pool.bury_dead()
+    scene.pool.spacing.forget()
+    before = set(os.listdir("/proc/self/fd"))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    highest = max(int(name) for name in before)
+    fillers = [os.open(os.devnull, os.O_RDONLY) for _ in range(highest + 1 - len(before) + 1)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(fillers) + 7, hard))  # for its pipes, not to pass one on
+    try:
+        scene.fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers:
+            os.close(filler)
+
+    assert scene.pool.workers == {}
+    assert set(os.listdir("/proc/self/fd")) == before
+    scene.pool.spacing.forget()
+    scene.fill()
+    assert len(scene.pool.workers) == 1
