@@ -29,7 +29,7 @@ from agent.telemetry.logs import log
 from workers.assembly import Parts, assemble, reload
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
-from workers.reckoning import Summary, reckon, tell
+from workers.reckoning import Reckoning
 from workers.signals import SignalInbox
 from workers.timetable import Timetable
 from workers.trouble import Trouble
@@ -86,12 +86,11 @@ class Supervisor:
         self._notifier = Notifier()
         self._timetable = Timetable(self._clock)
         self._is_stopping, self._exit_code = False, 0
-        self._reopened = 0  # the admission's version since it last opened
         self._data_version = 0
         self._types: dict[str, int | None] | None = None  # their max_attempts, as the fork server has told
         self._knows_types = False  # and so does the store
         self._trouble = Trouble(self._notifier, self._clock)
-        self._summary = Summary()
+        self._reckoning = Reckoning(parts, self._notifier)
         self._vigil = Vigil(self._clock.monotonic())
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, self._obey_signals)
@@ -121,6 +120,7 @@ class Supervisor:
         self._pool.lose_all()
         with suppress(StoreError, TryLater):  # the next start recovers what they held
             self._pool.bury_dead()
+        self._reckoning.close()
         log("supervisor.stopped", pid=os.getpid(), exit_code=getattr(sys.exception(), "exit_code", self._exit_code))
         self._parts.close()
 
@@ -245,7 +245,7 @@ class Supervisor:
             self._sample()
         if self._timetable.is_due("summary"):
             self._timetable.every("summary", self._parts.config.telemetry.log_interval_s)
-            self._summarize()
+            self._reckoning.sum_up()
 
     def _glance(self) -> None:
         """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
@@ -298,10 +298,7 @@ class Supervisor:
             self._pool.stops.thaw_all(by)
 
     def _sample(self) -> None:
-        attempts = reckon(self._pool.told.counts, self._pool.told.ended, self._reopened)
-        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
-        tell(self._pool.told.take_ended())  # only now: what the database refused is told with the next sample
-        self._summary.add(attempts)
+        decisions, reading = self._reckoning.sample()
         complaint, self._pool.told.trouble = self._pool.told.trouble, None
         if self._trouble.judge(complaint):
             self._pool.spacing.forget()
@@ -325,13 +322,9 @@ class Supervisor:
         if any(isinstance(decision, Paused) for decision in decisions):
             self._freeze_or_thaw("pause", True)
         if reopens(decisions):
-            self._reopened = self._parts.standing.touch()
-            self._pool.adopt(self._reopened)
+            self._reckoning.reopened = self._parts.standing.touch()
+            self._pool.adopt(self._reckoning.reopened)
             self._freeze_or_thaw("pause", self._parts.governing.state.paused_until is not None)
-
-    def _summarize(self) -> None:
-        governing = self._parts.governing
-        self._notifier.tell(STATUS=self._summary.tell(self._parts.view(), governing.state, governing.limit))
 
     # -- Trouble and the end
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from agent.errors import StoreError, TryLater
+from agent.governance.decision import Decision
 from agent.governance.observation import ErrorSignature, merge_signatures
-from agent.governance.state import GovernorState
 from agent.lifecycle import State
-from agent.steering.governing import Attempts, PoolView
+from agent.steering.governing import Attempts
+from agent.systemd import Notifier
 from agent.telemetry.logs import log
+from agent.telemetry.sensors import Reading
+from workers.assembly import Parts
 from workers.messages import Count, Ended
 
 EVENTS = {State.SUCCEEDED: "task.succeeded", State.RETRY_SCHEDULED: "task.retry", State.FAILED: "task.failed"}
@@ -30,25 +35,43 @@ def reckon(counts: Sequence[Count], ended: Sequence[Ended], reopened: int) -> At
     )
 
 
-class Summary:
-    """Attempts that have ended since the last summary."""
+class Reckoning:
+    """The samples and summaries of what workers have told. `reopened`: the admission's version since it last opened."""
 
-    def __init__(self) -> None:
-        self._ok = self._errors = 0
+    def __init__(self, parts: Parts, notifier: Notifier) -> None:
+        self.reopened = 0
+        self._parts = parts
+        self._told = parts.pool.told
+        self._notifier = notifier
+        self._ok = self._errors = 0  # since the last summary
 
-    def add(self, attempts: Attempts) -> None:
-        """These have ended, too."""
+    def sample(self) -> tuple[Sequence[Decision], Reading]:
+        """Take a sample and let the governor decide; then tell of the attempts one by one."""
+        attempts = reckon(self._told.counts, self._told.ended, self.reopened)
+        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
+        tell(self._told.take_ended())  # only now: what the database refused is told with the next sample
         self._ok += attempts.ok
         self._errors += attempts.errors + attempts.late
+        return decisions, reading
 
-    def tell(self, view: PoolView, state: GovernorState, limit: int) -> str:
-        """Log the summary, and begin the next; a line of status."""
+    def sum_up(self) -> None:
+        """Log what has ended since the last summary, and begin the next; systemd hears how things stand."""
+        view, state, limit = self._parts.view(), self._parts.governing.state, self._parts.governing.limit
         log(
             "telemetry.summary", ok=self._ok, errors=self._errors, inflight=view.inflight, workers=len(view.workers),
             queued=view.queued, limit=limit, frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
         )  # fmt: skip
         self._ok = self._errors = 0
-        return "; ".join([f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued", *state.reasons])
+        status = f"{view.inflight}/{len(view.workers)} workers busy, {view.queued} queued"
+        self._notifier.tell(STATUS="; ".join([status, *state.reasons]))
+
+    def close(self) -> None:
+        """A last sample and summary; of what the database refuses to hear, the log has a line at least."""
+        with suppress(StoreError, TryLater):
+            if self._told.counts or self._told.ended:
+                self.sample()
+            self.sum_up()
+        tell(self._told.take_ended())
 
 
 def tell(ended: Sequence[Ended]) -> None:

@@ -37,6 +37,21 @@ def test_an_error_burst_pauses_then_probes_then_resumes(make_world: MakeWorld) -
     until(lambda: world.limit() == 2, what="the whole limit again")
 
 
+def test_a_burst_of_errors_that_ends_a_run_pauses_the_next_and_asks_a_human(make_world: MakeWorld) -> None:
+    world = make_world(
+        telemetry__sample_interval_s=60,
+        governance__window_s=180,
+        governance__pause_after_error_burst={"threshold": 3, "duration_s": 600},
+        governance__human_review_after_pause_bursts=1,
+    )
+    world.client.enqueue_many("hopeless", [{}] * 3)
+    assert world.start("--drain", ready=0).wait() == 0
+
+    assert "3 errors" in world.event("governance.pause")["why"]
+    assert len(world.events("governance.escalate")) == 1
+    assert world.client.stats()["governor"]["paused_until"] is not None
+
+
 def test_a_governors_pause_outlives_the_supervisor_and_an_operators_unpause(make_world: MakeWorld) -> None:
     world = make_world(governance__pause_after_error_burst={"threshold": 3, "duration_s": 30})
     first = world.start()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from agent.telemetry.events import EVENTS
-from tests.integration.world import MakeWorld, said
+from tests.integration.world import MakeWorld, kill, said
 from tests.support.processes import run_cli
 from tests.support.waiting import until
 
+RARE_SAMPLES = {"telemetry__sample_interval_s": 60, "telemetry__log_interval_s": 60, "governance__window_s": 180}
 OURS = ("state.db", "state.db-wal", "state.db-shm", "state.db.run", "logs")
 
 
@@ -42,6 +45,34 @@ def test_an_agents_life_stands_in_its_log(make_world: MakeWorld) -> None:
     assert [event for event in expected if event not in order] == []
     assert order[-1] == "supervisor.stopped"
     assert Counter(order)["task.retry"] == 2
+
+
+def test_what_ends_last_is_told_like_all_before(make_world: MakeWorld) -> None:
+    world = make_world(**RARE_SAMPLES, bulk__max_concurrent=1, bulk__retry_attempts=1, bulk__retry_delay_seconds=0)
+    task = world.enqueue("fails")
+    agent = world.start("--drain", ready=0)
+    assert agent.wait() == 0
+
+    assert [event["error"] for event in world.events("task.retry")] == ["ValueError: no luck"]
+    assert [event["task"] for event in world.events("task.failed")] == [task]
+    assert "task.failed" in agent.err
+    assert sum(sample["errors"] for sample in metrics(world.directory)) == 2
+    assert sum(event["errors"] for event in world.events("telemetry.summary")) == 2
+    assert [event["event"] for event in world.events()][-1] == "supervisor.stopped"
+
+
+def test_what_fails_after_the_agent_was_asked_to_end_is_told(make_world: MakeWorld) -> None:
+    world = make_world(**RARE_SAMPLES, bulk__max_concurrent=1, bulk__retry_attempts=0)
+    agent = world.start()
+    task = world.enqueue("fails", {"gate": "open"})
+    world.started(task)
+    kill(agent.pid, signal.SIGTERM)
+    world.event("supervisor.draining")
+    world.open("open")
+    assert agent.wait() == 0
+
+    assert world.state(task) == "failed"
+    assert [event["task"] for event in world.events("task.failed")] == [task]
 
 
 def test_every_line_is_kept_through_rotations(make_world: MakeWorld) -> None:
@@ -91,3 +122,8 @@ def test_a_database_that_others_may_read_is_served_and_told_of(make_world: MakeW
 def logs(directory: Path) -> list[Path]:
     """The log and what was rotated of it."""
     return sorted((directory / "logs").glob("agent.jsonl*"))
+
+
+def metrics(directory: Path) -> list[dict[str, Any]]:
+    """The samples that were written."""
+    return [json.loads(line) for line in (directory / "logs" / "metrics.jsonl").read_bytes().splitlines()]
