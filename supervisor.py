@@ -175,6 +175,7 @@ class Supervisor:
         self._fork_server.check_import()
         if not self._plan.restarts:
             raise Unavailable("the fork server died, and with it this program's handlers: start the program again")
+        self._types, self._knows_types = None, False
         self._fork_server = self._plan.start()
         self._pool.follow(self._fork_server)
         self._selector.register(self._fork_server, EVENT_READ, self._on_fork_server)
@@ -280,8 +281,8 @@ class Supervisor:
         return self._plan.drain and self._knows_types and not self._is_stopping
 
     def _order(self) -> None:
-        """Tell the pool what to keep to now."""
-        if self._is_stopping:
+        """Tell the pool what to keep to now; nobody is born before the handlers are there."""
+        if self._is_stopping or not self._knows_types:
             return
         standing = self._parts.standing.now
         self._parts.governing.settings = governor_settings(self._parts.config, standing.max)

@@ -118,6 +118,19 @@ def test_handlers_that_are_not_there_are_named_with_the_places_looked_at(home: H
     assert "Traceback" not in module.err + file.err
 
 
+@pytest.mark.parametrize("before", [("resume", "--drain", "--max-concurrent", "5"), ("scale", "3")])
+def test_handlers_that_are_not_there_are_all_that_is_told_whatever_was_ordered_before(
+    home: Home, before: tuple[str, ...]
+) -> None:
+    assert home.cli(*before).code == 0
+
+    done = resumed(home, "--handlers", "nowhere.py")
+
+    assert done.code == 78
+    assert "worker." not in done.err
+    assert "worker." not in (home.directory / "logs" / "agent.jsonl").read_text().rpartition("config.loaded")[2]
+
+
 def test_what_a_handlers_module_raises_is_shown_as_the_users(home: Home) -> None:
     (home.directory / "broken.py").write_text("def load():\n    return 1 / 0\n\nload()\n")
 
