@@ -59,7 +59,7 @@ def perform(handler: Registered, task: Claimed, max_result_bytes: int) -> bytes 
         return dump_result(result, max_result_bytes)
     except ResultError as error:
         text = f"the handler of {handler.type!r} returned what cannot be stored: {error}"
-        return Failure(text[:LONGEST_ERROR], None, Failed(text))
+        return Failure(text[:LONGEST_ERROR], None, Failed(text, final=True))  # its work is done: not to be done again
 
 
 def attempt_of(task: Claimed, handler: Registered, settings: Settings, started_at: int, ended_at: int) -> Run:

@@ -70,6 +70,15 @@ def test_a_result_that_raises_when_it_is_read_is_a_failure(kind: type[BaseExcept
         assert f"result cannot be read ({kind.__name__})" in failure.error
 
 
+@pytest.mark.parametrize("result", [None, [1], {"a": {1}}, {"a": float("nan")}, {"a": "x" * 1000}])
+def test_a_handler_whose_result_cannot_be_stored_does_not_do_its_work_again(result: Any) -> None:
+    handler = handled_by(lambda payload: result)
+    failure = perform(handler, TASK, 1000)
+    assert isinstance(failure, Failure)
+    outcome = fail(attempt_of(TASK, handler, SETTINGS, 0, 1), failure, SETTINGS, random.Random())
+    assert outcome.state == State.FAILED
+
+
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_an_error_that_raises_when_it_is_to_say_what_it_is_is_a_failure(kind: type[BaseException]) -> None:
     failure = perform(raising(Mute(kind())), TASK, 1000)
