@@ -29,6 +29,7 @@ from agent.telemetry.logs import log
 from workers.assembly import Parts, assemble, reload
 from workers.channel import PeerGone
 from workers.fork_client import ForkServer
+from workers.handled import why_none
 from workers.reckoning import Reckoning
 from workers.signals import SignalInbox
 from workers.timetable import Timetable
@@ -159,7 +160,10 @@ class Supervisor:
         types = self._types or {}
         self._parts.store.custody.announce(types)
         self._knows_types = True
-        log("handlers.loaded", types=sorted(types))
+        if types:
+            log("handlers.loaded", types=sorted(types))
+        else:
+            log("handlers.none", why=why_none(self._plan.loaded, is_program=not self._plan.restarts))
         for type_, waiting in self._parts.store.custody.unhandled().items():
             log("handlers.missing_type", type=type_, waiting=waiting)
         self._notifier.tell(READY=1, STATUS="running")
