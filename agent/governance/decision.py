@@ -22,7 +22,9 @@ class LimitChanged(msgspec.Struct, frozen=True, kw_only=True, tag="limit_changed
 
     @property
     def deed(self) -> str:
-        """`throttle` or `recover`."""
+        """`throttle` or `recover`; `scale` when it was set, and not measured."""
+        if self.reason == "configured":
+            return "scale"
         return "throttle" if self.limit < self.previous else "recover"
 
     @property

@@ -28,6 +28,7 @@ EVENTS = {
     "task.stale_outcome": "A result came from a worker that no longer held the task, and was dropped.",
     "governance.throttle": "The limit of concurrent tasks was lowered.",
     "governance.recover": "The limit of concurrent tasks was raised.",
+    "governance.scale": "The limit of concurrent tasks was set, by an operator or the configuration.",
     "governance.pause": "No new attempts of the scope begin.",
     "governance.probe": "A few attempts are let through to see whether the errors have gone.",
     "governance.resume": "A pause has ended.",
@@ -95,6 +96,7 @@ SPOKEN = frozenset(
         "task.retry",
         "config.reloaded",
         "governance.recover",
+        "governance.scale",
         "governance.resume",
         "store.recovered",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.integration.world import MakeWorld, most_at_once, pass_time
+from tests.integration.world import MakeWorld, most_at_once, pass_time, said
 from tests.support.waiting import until
 
 
@@ -42,6 +42,19 @@ def test_scaling_up_and_back_down_follows_at_once(make_world: MakeWorld) -> None
     world.open("open")
     world.reach(tasks, "succeeded")
     assert most_at_once(world.effects(), tasks) == 4
+
+
+def test_an_operators_scale_is_told_as_such_and_warns_of_nothing(make_world: MakeWorld) -> None:
+    world = make_world(bulk__max_concurrent=3)
+    agent = world.start()
+
+    world.client.scale(2)
+
+    told = world.event("governance.scale")
+    assert (told["level"], told["limit"]) == ("info", 2)
+    assert told["why"] == "limit 3 → 2: the number of workers was set"
+    said(agent, "info governance.scale")
+    assert world.events("governance.throttle") == []
 
 
 def test_a_scale_for_a_time_ends(make_world: MakeWorld) -> None:

@@ -27,12 +27,12 @@ WORDED = [
     ),
     (
         LimitChanged(limit=4, previous=8, reason="configured"),
-        "throttle",
+        "scale",
         "limit 8 → 4: the number of workers was set",
     ),
     (
         LimitChanged(limit=9, previous=8, reason="configured"),
-        "recover",
+        "scale",
         "limit 8 → 9: the number of workers was set",
     ),
     (

@@ -136,4 +136,4 @@ def test_the_limit_is_decided_before_the_pause() -> None:
 
     _, decisions = step(settings, GovernorState.initial(SETTINGS), BURST)
 
-    assert [decision.deed for decision in decisions] == ["throttle", "pause"]
+    assert [decision.deed for decision in decisions] == ["scale", "pause"]
