@@ -24,8 +24,7 @@ def rule_mistakes(values: Mapping[str, Any], given: Collection[str]) -> Iterator
     """Every broken rule; defaults break none, so at least one key of each is in `given`."""
     yield from _too_small(values, given)
     yield from _dead_band_mistakes(values, given)
-    if values["escalation.enabled"]:
-        yield from _escalation_mistakes(values)
+    yield from _escalation_mistakes(values)
 
 
 def _named(key: str, values: Mapping[str, Any], given: Collection[str]) -> str:
@@ -67,7 +66,7 @@ def _wrong(name: str, wanted: str, instead: str) -> Iterator[Broken]:
 
 def is_address(url: str, schemes: Collection[str]) -> bool:
     """Whether a URL has one of the schemes, a host, and a port that can be one."""
-    from urllib.parse import urlsplit  # here: with escalation off nobody pays for it
+    from urllib.parse import urlsplit  # here: who names no address pays for none
 
     try:
         parts = urlsplit(url)

@@ -214,10 +214,10 @@ class Text(Reader, frozen=True):
 
 
 class Handlers(Reader, frozen=True):
-    """A list of handler SPECs, or one text that `split_specs` takes apart."""
+    """A list of handler SPECs, or, from the environment, one text that `split_specs` takes apart."""
 
     def read(self, raw: Any, is_text: bool) -> tuple[str, ...]:
-        specs = split_specs(raw) if isinstance(raw, str) else () if raw is None else raw
+        specs = split_specs(raw) if is_text and isinstance(raw, str) else () if raw is None else raw
         if not isinstance(specs, list | tuple):
             raise ValueError(f"must be a list such as [examples/handlers.py, package.module], not {shown(raw)}")
         for number, spec in enumerate(specs, 1):

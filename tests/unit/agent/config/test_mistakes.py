@@ -82,6 +82,7 @@ def test_all_mistakes_of_all_sources_are_told_at_once_in_their_order() -> None:
         ('persistence: {db_path: "a\\0b"}', "1:24: persistence.db_path must be one line without NUL characters"),
         ("escalation: {enabled: 1}", "1:23: escalation.enabled must be true or false, not 1"),
         ("escalation: {enabled: 'yes'}", "1:23: escalation.enabled must be true or false, not 'yes'"),
+        ("handlers: m.py", "1:11: handlers must be a list such as [examples/handlers.py, package.module], not 'm.py'"),
         ("handlers: {a: b}", "1:11: handlers must be a list such as [examples/handlers.py, package.module], not a"),
         ("handlers: [a.py, 5]", "1:11: handlers must name a module or a .py file in each entry, but entry 2 is 5"),
         ("bulk: 8", "1:7: bulk must be a section of settings, not 8"),
@@ -213,10 +214,12 @@ def test_a_rule_broken_in_the_environment_is_reported_there() -> None:
         ("email_to: a@b, smtp_url: 'smtp://'", "such as smtp://host:25"),
     ],
 )
-def test_an_escalation_that_could_not_be_delivered_is_reported(setting: str, reason: str) -> None:
+def test_an_escalation_that_could_not_be_delivered_is_reported_also_while_it_is_off(setting: str, reason: str) -> None:
     (found,) = mistakes(f"escalation: {{enabled: true, {setting}}}")
 
     assert found.startswith("config.yml:1:")
+    assert reason in found
+    (found,) = mistakes(f"escalation: {{enabled: false, {setting}}}")
     assert reason in found
 
 
@@ -229,12 +232,6 @@ def test_mail_servers_are_reached_in_three_ways(scheme: str) -> None:
     }
 
     assert load(environ=environ).config.escalation.enabled
-
-
-def test_addresses_are_of_no_concern_while_escalation_is_off() -> None:
-    environ = {"SANAAGENT_ESCALATION_WEBHOOK_URL": "hook", "SANAAGENT_ESCALATION_EMAIL_TO": "ops"}
-
-    assert load(environ=environ).config.escalation.webhook_url == "hook"
 
 
 def test_a_long_value_is_shown_in_short() -> None:
