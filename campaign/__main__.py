@@ -114,6 +114,13 @@ def _write(name: str, module: ModuleType, found: dict[str, object]) -> None:
     print(f"written to {path}")
 
 
+def _span(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _parser(known: dict[str, ModuleType]) -> argparse.ArgumentParser:
     listing = "\n".join(f"  {name:14} {question(module)}" for name, module in known.items())
     parser = argparse.ArgumentParser(
@@ -124,7 +131,7 @@ def _parser(known: dict[str, ModuleType]) -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="a scenario; left out, all of them")
     parser.add_argument("--seed", type=int, metavar="N", help="the first round's; the next have the following ones")
-    parser.add_argument("--for", type=parse_duration, dest="time", metavar="60s", help="go on with rounds for so long")
+    parser.add_argument("--for", type=_span, dest="time", metavar="60s", help="go on with rounds for so long")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds")
     parser.add_argument("--short", action="store_true", help="rounds of a few seconds, as in the test suite")
     parser.add_argument("--only", metavar="WORDS", default="", help="parts of the one scenario, such as a cell")

@@ -64,6 +64,13 @@ def test_a_part_that_there_is_not_is_refused(words: list[str], capsys: pytest.Ca
     assert "goes with the name of one scenario that has such a part" in capsys.readouterr().err
 
 
+def test_a_time_that_is_none_is_refused_and_shown_how(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--for", "soon"])
+
+    assert "--for: 'soon' is not a duration: use seconds, a timedelta, or text such as" in capsys.readouterr().err
+
+
 def test_the_parts_that_are_meant_are_played(tmp_path: Path) -> None:
     run = Run(1, tmp_path, only="at before_commit in the caller")
 
