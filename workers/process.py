@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent.host import Identity
+from agent.private import make_directory
 from agent.task import Outcome, new_worker_id
 from workers.channel import Channel
 from workers.deaths import End
@@ -80,7 +81,7 @@ class WorkerProcess:
     def unborn(cls, slots: Path, now_ns: int) -> tuple[Self, Channel, int]:
         """One to be forked, with the ends of its pipes that are to be its own. Raises Unavailable and OSError."""
         worker_id = new_worker_id()
-        slots.mkdir(mode=0o700, exist_ok=True)
+        make_directory(slots)
         with ExitStack() as half_made:
             slot = Slot.create(slots / f"{worker_id:016x}", worker_id)
             half_made.callback(slot.discard)

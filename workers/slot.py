@@ -36,6 +36,7 @@ from struct import Struct
 from typing import Self
 
 from agent.errors import Unavailable
+from agent.private import make_file
 
 # Words of the worker.
 LAYOUT = 0  # which layout this file has; stored last of all by `create`
@@ -93,7 +94,7 @@ class Slot:
         Raises Unavailable when there is no space, or when something lies at `path`.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = make_file(path)
         except OSError as error:
             raise Unavailable(f"cannot make the slot {path}: {error.strerror}; is its directory writable?") from error
         try:

@@ -19,9 +19,10 @@ from types import FrameType, TracebackType
 from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
+from agent.private import make_directory, open_file
 from agent.store.descriptors import Mark, mark_of
 from agent.store.holders import named, writer_of
-from agent.store.place import check_run_directory
+from agent.store.place import check_run_directory, closed_to_us
 
 _RUN = ".run"  # behind the database's name
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
@@ -32,7 +33,7 @@ def run_directory(database: Path) -> Path:
     directory = database.with_name(database.name + _RUN)
     try:
         if not directory.is_dir():  # to ask a frozen file system for one that exists would hang
-            directory.mkdir(mode=0o700, exist_ok=True)
+            make_directory(directory, database.name)
         check_run_directory(directory, database)
     except OSError as error:
         raise StoreError(
@@ -43,7 +44,9 @@ def run_directory(database: Path) -> Path:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return open_file(path)
+    except PermissionError as error:
+        raise StoreError(closed_to_us(path)) from error
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}; give the agent a directory it may write") from error
 

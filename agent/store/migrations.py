@@ -80,7 +80,7 @@ def _back_up(connection: Connection, version: int) -> None:
     """Copy the database, for its owner alone, so that a power loss leaves no upgrade without the copy."""
     copy = connection.path.with_name(f"{connection.path.name}.before-schema-{version + 1}")
     copy.unlink(missing_ok=True)
-    create_private(copy)  # SQLite would make it readable to all; into an empty file it copies as well
+    create_private(copy, connection.path.name)  # SQLite's own would be readable to all; it fills an empty one
     with connection.beside_writers() as handle:
         handle.execute("VACUUM INTO ?", (str(copy),))
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 
 from agent.errors import StoreBroken, StoreError
+from agent.private import make_file
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
 LONGEST_LOG = 4096  # pages: where the chore thread does not keep the log short, or there is none, whoever commits does
@@ -46,10 +47,10 @@ def connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     return handle
 
 
-def create_private(path: Path) -> None:
+def create_private(path: Path, beside: str | None = None) -> None:
     """Make a missing file 0600. One that exists is never opened here: closing it would drop SQLite's locks."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(make_file(path, beside))
     except FileExistsError:
         return
     except OSError as error:

@@ -75,6 +75,18 @@ def check_run_directory(directory: Path, database: Path) -> None:
         raise StoreError(f"{directory} is not the agent's own directory: remove it, and see who made it")
 
 
+def closed_to_us(file: Path) -> str:
+    """Why this process may not open a file beside the database, with the cure."""
+    us = os.geteuid()
+    for place in (file.parent, file):
+        if (owner := os.stat(place).st_uid) != us:
+            return (
+                f"{place} belongs to user {owner} and is closed to user {us}: run the command as the database's owner,"
+                " to whom everything beside it has to belong (chown -R)"
+            )
+    return f"{file} is closed to its own user {us}: give him the right to write there (chmod u+rwX)"
+
+
 def exposure(path: Path) -> str | None:
     """Who else may read or write the database, with the cure; None: nobody but its owner and readers of his group."""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -27,7 +27,7 @@ LAYERS = (  # from top to bottom
     ("agent.api", "agent.config", "agent.degraded", "agent.loader", "agent.new_tasks"),
     ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
     ("agent.outbox", "agent.task", "agent.duration", "agent.failpoints", "agent.handler_functions"),
-    ("agent.errors", "agent.lifecycle", "agent.clock", "agent.secrecy", "agent.trust"),
+    ("agent.errors", "agent.lifecycle", "agent.clock", "agent.private", "agent.secrecy", "agent.trust"),
 )
 OURS = ("benchmarks", "campaign", "enhanced_automation_agent", "supervisor", "workers", "agent")
 
