@@ -219,8 +219,8 @@ class Supervisor:
             self._notifier.tell(WATCHDOG=1)
 
     def _look_after_workers(self, now_ns: int) -> None:
-        self._obey_signals()  # one may tell that we were stopped just before `now_ns`
-        self._pool.stops.count_out(self._vigil.look(now_ns, self._timetable.late_s("tick")))
+        self._obey_signals()  # one may tell that we were stopped
+        self._pool.stops.count_out(self._vigil.look(now_ns, self._clock.monotonic(), self._timetable.late_s("tick")))
         self._pool.enrol()
         self._pool.fill(now_ns)  # before the dead are buried: while that is written, others are born
         if self._pool.bury_dead():

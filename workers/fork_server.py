@@ -11,7 +11,8 @@ speak the same over one channel with the supervisor, in JSON objects:
           forked        worker, pid, [pidfd]             before any other report of that worker
           fork_failed   worker, error
           gone          worker                           there is no such worker to signal
-          stopped       worker, conts                    conts: how often it had been let go on our order by then
+          stopped       worker, conts, at_ns             conts: how often it had been let go on our order by then;
+                                                         at_ns: on the monotonic clock
           continued     worker
           exited        worker, status                   exit code, or -signal
 
@@ -223,7 +224,8 @@ class _ForkServer:
         except ChildProcessError:
             return  # it died since, which is all that counts now
         if seen and seen.si_code == os.CLD_STOPPED:
-            self._report({"op": "stopped", "worker": worker, "conts": self._conts[worker]})
+            at_ns = time.monotonic_ns()
+            self._report({"op": "stopped", "worker": worker, "conts": self._conts[worker], "at_ns": at_ns})
         elif seen:
             self._report({"op": "continued", "worker": worker})
 

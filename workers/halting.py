@@ -39,13 +39,13 @@ def begin(worker: WorkerProcess, halt: Halt, send: Signal) -> None:
         send(worker.id, signal.SIGSTOP)
 
 
-def on_stopped(worker: WorkerProcess, send: Signal, now_ns: int) -> Halted:
-    """The fork server has seen the worker stopped."""
+def on_stopped(worker: WorkerProcess, send: Signal, at_ns: int) -> Halted:
+    """The fork server has seen the worker stopped, at that time."""
     halt = worker.halt
     if halt is None:
         return Halted.PENDING
     if halt.purpose == "freeze":
-        return _settle_freeze(worker, halt, send, now_ns)
+        return _settle_freeze(worker, halt, send, at_ns)
     return _settle_kill(worker, halt, send)
 
 
@@ -67,14 +67,14 @@ def let_go(worker: WorkerProcess, send: Signal, now_ns: int) -> None:
     send(worker.id, signal.SIGCONT)
 
 
-def _settle_freeze(worker: WorkerProcess, halt: Halt, send: Signal, now_ns: int) -> Halted:
+def _settle_freeze(worker: WorkerProcess, halt: Halt, send: Signal, at_ns: int) -> Halted:
     if not worker.is_busy_in_store:
         worker.halt = None
-        worker.frozen_ns = now_ns
+        worker.frozen_ns = at_ns
         worker.frozen_by = halt.why
         return Halted.FROZEN
     if halt.tries >= MOST_TRIES:
-        let_go(worker, send, now_ns)
+        let_go(worker, send, at_ns)
         return Halted.MISSED
     halt.tries += 1
     halt.is_let_go = True

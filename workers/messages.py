@@ -115,6 +115,7 @@ class Report(msgspec.Struct, frozen=True):
     error: str = ""
     status: int = 0
     conts: Number = 0
+    at_ns: Number = 0
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -224,7 +224,7 @@ class WorkerPool:
                 self._remove(worker)
                 self.spacing.went_wrong(f"no process could be forked: {report.error}")
             case "stopped":
-                self.stops.on_stopped(worker, report.conts)
+                self.stops.on_stopped(worker, report.conts, report.at_ns)
             case "continued":
                 self.stops.on_continued(worker)
             case "exited":

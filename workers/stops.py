@@ -134,21 +134,21 @@ class Stops:
         for worker in self._workers.values():
             halting.retry(worker, self._signal)
 
-    def on_stopped(self, worker: WorkerProcess, conts: int) -> None:
-        """The fork server has seen a worker stopped, which had been let go `conts` times by then.
+    def on_stopped(self, worker: WorkerProcess, conts: int, at_ns: int) -> None:
+        """The fork server has seen a worker stopped, at that time; it had been let go `conts` times by then.
 
-        Fewer than we have: it goes on, and does not stand still at what its slot says.
+        Fewer than we have: it goes on, and does not stand still at what its slot says. We may hear of it much later,
+        when a write has kept us: no deadline counts that either.
         """
         if conts < worker.conts:
             return
-        now = self._clock.monotonic()
         if worker.halt is None:
             if not worker.is_frozen and worker.killed_for is None:
-                self._is_frozen(worker, "outside", now)
+                self._is_frozen(worker, "outside", at_ns)
             return
-        halted = halting.on_stopped(worker, self._signal, now)
+        halted = halting.on_stopped(worker, self._signal, at_ns)
         if halted is Halted.FROZEN:
-            self._is_frozen(worker, worker.frozen_by, now)
+            self._is_frozen(worker, worker.frozen_by, at_ns)
         if halted is not Halted.PENDING:
             self.answer(worker, halted)
 
@@ -203,8 +203,8 @@ class Stops:
         elif worker.halt is None:
             halting.begin(worker, halt, self._signal)
 
-    def _is_frozen(self, worker: WorkerProcess, by: str, now_ns: int) -> None:
-        worker.frozen_ns, worker.frozen_by = now_ns, by
+    def _is_frozen(self, worker: WorkerProcess, by: str, since_ns: int) -> None:
+        worker.frozen_ns, worker.frozen_by = since_ns, by
         running = worker.running()
         log("worker.frozen", worker=worker.word, pid=worker.pid, by=by, task=running.task if running else None)
         self.note(worker)

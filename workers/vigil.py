@@ -21,13 +21,14 @@ class Vigil:
         """A SIGCONT has come."""
         self._was_stopped = True
 
-    def look(self, now_ns: int, late_s: float) -> float:
+    def look(self, began_ns: int, now_ns: int, late_s: float) -> float:
         """Workers are looked at, `late_s` later than they should; for how many seconds before we did not run.
 
-        Whatever comes after `now_ns` is the next look's.
+        The signals were asked for between the two times: of a stop within them they may have told or not. Told of, it
+        is counted whole; else it is the next look's.
         """
-        before, self._looked_ns = self._looked_ns, now_ns
-        was_stopped, self._was_stopped = self._was_stopped, False
+        before, was_stopped = self._looked_ns, self._was_stopped
+        self._looked_ns, self._was_stopped = now_ns if was_stopped else began_ns, False
         if was_stopped:
             return (now_ns - before) / 1e9
         return late_s if late_s >= LATE_S else 0.0

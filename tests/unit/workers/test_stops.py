@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -48,11 +50,24 @@ def test_a_report_of_a_stop_that_was_let_go_since_freezes_nobody(stops: Stops, p
     stops.thaw_all("pause")
     stops.freeze(process, "pause")
 
-    stops.on_stopped(process, conts=0)
+    stops.on_stopped(process, conts=0, at_ns=time.monotonic_ns())
     assert not process.is_frozen, "it was the first stop, and the worker goes on before the second"
 
-    stops.on_stopped(process, conts=1)
+    stops.on_stopped(process, conts=1, at_ns=time.monotonic_ns())
     assert process.is_frozen
+
+
+def test_a_stop_that_is_heard_of_late_counts_against_no_deadline(stops: Stops, process: WorkerProcess) -> None:
+    running = process.running()
+    assert running is not None
+    running = replace(running, deadline_ns=running.started_ns + 10**9)
+    before = process.deadline_ns(running)
+    stops.freeze(process, "pause")
+
+    stops.on_stopped(process, conts=0, at_ns=time.monotonic_ns() - 3 * 10**9)
+    stops.thaw_all("pause")
+
+    assert process.deadline_ns(running) >= before + 3 * 10**9
 
 
 def test_nobody_is_killed_upon_a_report_of_a_stop_that_was_let_go_since(
@@ -62,10 +77,10 @@ def test_nobody_is_killed_upon_a_report_of_a_stop_that_was_let_go_since(
     stops.thaw_all("pause")
     assert stops.cancel(101, is_still_asked=lambda: True)
 
-    stops.on_stopped(process, conts=0)
+    stops.on_stopped(process, conts=0, at_ns=time.monotonic_ns())
     assert signal.SIGKILL not in wire.sent
 
-    stops.on_stopped(process, conts=1)
+    stops.on_stopped(process, conts=1, at_ns=time.monotonic_ns())
     assert wire.sent[-1] is signal.SIGKILL
 
 
@@ -82,7 +97,7 @@ def test_who_is_let_go_because_it_writes_is_not_stopped_before_it_has_written(
 ) -> None:
     stops.freeze(process, "operator")
     worker.words[BUSY] = 1
-    stops.on_stopped(process, conts=0)
+    stops.on_stopped(process, conts=0, at_ns=time.monotonic_ns())
     stops.on_continued(process)
     assert wire.sent == [signal.SIGSTOP, signal.SIGCONT]
 
