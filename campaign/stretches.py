@@ -172,7 +172,7 @@ class Birth(Burial):
 
 
 class Start(Stretch):
-    """A supervisor that starts and finds what another one has left behind, until a task of that starts."""
+    """A supervisor that starts and finds what another one has left behind, until a task of that starts, if any does."""
 
     name = "the supervisor at its start"
 
@@ -191,7 +191,9 @@ class Start(Stretch):
         hit(self._supervisor.pid, signal.SIGCONT)
 
     def is_over(self) -> bool:
-        return len(self.world.effects()) > self._before
+        """A task has started; or there is none left, for the slots of the last supervisor's worker told of them all."""
+        has_started = len(self.world.effects()) > self._before
+        return has_started or not self.world.rows("SELECT 1 FROM task WHERE state < 6 LIMIT 1")
 
     def settle(self) -> None:
         if self._supervisor.poll() is not None:
