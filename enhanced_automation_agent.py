@@ -167,9 +167,15 @@ class EnhancedAutomationAgent:
         """Counts by state and type, the oldest wait, the governor, the supervisor's pid, why it cannot work if so."""
         return self._client.stats()
 
-    def result(self, task: int, timeout: Duration | None = None) -> dict[str, Any]:
-        """Wait for a task's result. Raises TaskFailed, WaitTimeout and NotFound."""
-        return self._client.result(task, timeout)
+    def result(
+        self, task: int, timeout: Duration | None = None, *, meanwhile: Callable[[], object] | None = None
+    ) -> dict[str, Any]:
+        """Wait for a task's result, calling `meanwhile` once a second. Raises TaskFailed, WaitTimeout and NotFound."""
+        return self._client.result(task, timeout, meanwhile)
+
+    def held_up(self, task: int) -> str | None:
+        """Why an unfinished task does not go on (no supervisor, a pause), else None. Raises NotFound."""
+        return self._client.held_up(task)
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it. Raises NotFound and Conflict."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,8 +61,13 @@ class AgentApi(Protocol):
     def stats(self) -> dict[str, Any]:
         """Counts by state and type, the oldest wait, the governor, the supervisor's pid."""
 
-    def result(self, task: int, timeout: Duration | None = None) -> dict[str, Any]:
-        """Wait for a task's result. Raises TaskFailed, WaitTimeout and NotFound."""
+    def result(
+        self, task: int, timeout: Duration | None = None, *, meanwhile: Callable[[], object] | None = None
+    ) -> dict[str, Any]:
+        """Wait for a task's result, calling `meanwhile` once a second. Raises TaskFailed, WaitTimeout and NotFound."""
+
+    def held_up(self, task: int) -> str | None:
+        """Why an unfinished task does not go on, in a sentence that stays the same for as long as that lasts."""
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it. Raises NotFound and Conflict."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from agent.task import NewTask, Task
 
 PATIENCE_S = 30.0  # for the write lock
 SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.05  # while waiting for a result; a look costs 4 µs
+MEANWHILE_S = 1.0
 
 
 class Client:
@@ -97,12 +98,14 @@ class Client:
             "degraded": degraded_of(self.store, self.config, self.clock.now()),
         }
 
-    def result(self, task: int, timeout: Duration | None) -> dict[str, Any]:
-        """Wait for a task's result. Raises TaskFailed, WaitTimeout and NotFound."""
+    def result(
+        self, task: int, timeout: Duration | None, meanwhile: Callable[[], object] | None = None
+    ) -> dict[str, Any]:
+        """Wait for a task's result, calling `meanwhile` once a second. Raises TaskFailed, WaitTimeout and NotFound."""
         _checked(task)
         began = time.monotonic()
         limit_s = None if timeout is None else seconds(timeout, "timeout")
-        seen = -1
+        seen, due_s = -1, 0.0
         while True:
             version = self.store.data_version()
             if version != seen:
@@ -113,7 +116,20 @@ class Client:
             waited_s = time.monotonic() - began
             if limit_s is not None and waited_s >= limit_s:
                 raise WaitTimeout(f"task {task} has not ended within {limit_s:g} s: wait longer, or inspect it")
+            if meanwhile is not None and waited_s >= due_s:
+                meanwhile()
+                due_s = waited_s + MEANWHILE_S
             time.sleep(max(SHORTEST_LOOK_S, min(LONGEST_LOOK_S, waited_s / 10)))
+
+    def held_up(self, task: int) -> str | None:
+        """Why an unfinished task does not go on."""
+        from agent.overview import held_up
+
+        found = self.store.tasks.find(_checked(task))
+        is_running = found.state in (State.RESERVED, State.IN_PROGRESS)
+        if found.state in FINISHED:
+            return None
+        return held_up(self.store, self.config, None if is_running else found.type, self.clock.now())
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it."""

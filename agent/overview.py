@@ -43,6 +43,24 @@ def degraded_of(store: SqliteStore, config: Config, now: int) -> dict[str, str] 
     return degraded(store.supervisor_pid(), sampled_at, now, config.telemetry.sample_interval_s)
 
 
+def held_up(store: SqliteStore, config: Config, type_: str | None, now: int) -> str | None:
+    """Why no task of a type begins, or, for None, those that run do not go on; the same words as long as that lasts."""
+    if store.supervisor_pid() is None:
+        return "no supervisor runs, so this waits until one does: start one with `resume`"
+    if degraded_of(store, config, now):
+        return "the supervisor cannot work: `stats` says why"
+    if type_ is None:
+        return None
+    paused = lasting(store.oversight.standing(), now).paused
+    for scope in (EVERYTHING, type_):
+        if scope in paused:
+            return f"paused by an operator until {to_iso(paused[scope]) or '`unpause`'}"
+    stored = store.oversight.governor()
+    state = GovernorState.from_json(stored) if stored else None
+    is_paused = state is not None and state.paused_until is not None
+    return f"paused by the governor after {state.breaker.cause}: it goes on by itself" if state and is_paused else None
+
+
 def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str, Any]:
     """{"applied", "paused", "max"}: what operators want, and whether a supervisor has obeyed."""
     paused = {scope: to_iso(until) for scope, until in sorted(standing.paused.items())}

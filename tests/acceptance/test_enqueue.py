@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.home import Home
+from tests.support.processes import start_agent
 from tests.support.waiting import until
 
 RECORD = [
@@ -227,6 +228,27 @@ def test_waiting_ends_in_time(served: Home) -> None:
     assert f"task {task} has not ended within 0.2 s" in done.err
     served.cli("cancel", str(task))
     served.reach(task, "cancelled")
+
+
+def test_who_waits_is_told_of_each_change(home: Home) -> None:
+    agent = home.serve(env={"SANAAGENT_BULK_RETRY_DELAY_SECONDS": "10m"})
+    told = ["attempt 1 failed: ValueError: bad luck in attempt 1; the next is due in "]
+    with start_agent(home.directory, "enqueue", "fails", "{}", "--wait") as waiter:
+        until(lambda: told[0] in waiter.err, what=f"the failure in {waiter.err!r}")
+        for told_next, change in (
+            ("paused by an operator until `unpause`", home.agent.pause),
+            ("work goes on", home.agent.unpause),
+            ("no supervisor runs, so this waits until one does: start one with `resume`", agent.stop),
+        ):
+            change()
+            told.append(told_next)
+            until(lambda: told[-1] in waiter.err, what=f"{told[-1]!r} in {waiter.err!r}")
+        home.agent.cancel(1)
+
+        assert waiter.wait() == 5
+    *lines, last = waiter.err.splitlines()
+    assert [line.startswith(each) for line, each in zip(lines, ["task 1", *told], strict=True)] == [True] * 5
+    assert (waiter.out, last) == ("", "error: task 1 cancelled: cancelled by request")
 
 
 # -- When it runs

@@ -65,6 +65,7 @@ def test_a_governors_pause_outlives_the_supervisor_and_an_operators_unpause(make
     pass_time(0.3)
 
     assert world.state(task) == "queued"
+    assert world.client.held_up(task) == "paused by the governor after 3 errors in 1 s: it goes on by itself"
     assert world.limit() == 0
     assert world.client.stats()["governor"]["paused_until"] is not None
 

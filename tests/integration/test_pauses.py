@@ -24,8 +24,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_while_everything_is_paused_nothing_begins_and_what_runs_ends(world: World) -> None:
     running = world.enqueue("gate", {"gate": "open"})
     world.started(running)
+    world.reach(running, "in_progress")
 
     assert world.client.pause()["paused"] == {"*": None}
+    assert world.client.held_up(running) is None
     tasks = [world.enqueue("mark") for _ in range(10)]
     world.open("open")
     world.reach(running, "succeeded")
@@ -56,6 +58,8 @@ def test_once_a_pause_is_answered_nothing_more_of_a_chunk_begins(world: World) -
 def test_a_pause_of_one_type_leaves_the_others_alone(world: World) -> None:
     assert world.client.pause("mark")["paused"] == {"mark": None}
     paused = [world.enqueue("mark") for _ in range(5)]
+    assert world.client.held_up(paused[0]) == "paused by an operator until `unpause`"
+    assert world.client.held_up(world.enqueue("nap", {"s": 0}, delay=600)) is None
 
     world.reach([world.enqueue("nap", {"s": 0}) for _ in range(5)], "succeeded")
 

@@ -78,11 +78,7 @@ def enqueue(
     agent = invocation.agent()
     task = agent.enqueue_text(type, text, where=where, **options)
     _warn_of_unhandled(agent, {type})
-    if wait and not as_json:
-        note(f"task {task}")  # whoever stops waiting knows what to ask for
-        if agent.stats()["supervisor_pid"] is None:
-            note("no supervisor runs, so this waits until one does: start one with `resume`")
-    result = agent.result(task, timeout=wait_timeout) if wait else None
+    result = _result(agent, task, wait_timeout, is_quiet=as_json) if wait else None
     if as_json:
         kept = {"id": task, "type": type, "state": "succeeded", "result": result, "key": options["idempotency_key"]}
         document(_record(agent, task, kept))
@@ -127,6 +123,16 @@ def _whole(path: str) -> bytes:
         if len(read) > LONGEST_INPUT:
             raise PayloadError(f"{path!r} holds more than {LONGEST_INPUT:,} bytes: that is no payload")
     return bytes(read)
+
+
+def _result(agent: AgentApi, task: int, timeout: float | None, is_quiet: bool) -> dict[str, Any]:
+    """A task's result, once it is there; who waits at a terminal is told what for."""
+    if is_quiet:
+        return agent.result(task, timeout=timeout)
+    from agent.cli.waiting import Watch  # here: who does not wait need not load it
+
+    note(f"task {task}")  # whoever stops waiting knows what to ask for
+    return agent.result(task, timeout=timeout, meanwhile=Watch(agent, task).look)
 
 
 def _record(agent: AgentApi, task: int, kept: dict[str, Any]) -> dict[str, Any]:
