@@ -18,6 +18,7 @@ from workers.process import Halt, WorkerProcess
 MOST_TRIES = 2  # 7 ms in the median with two busy workers; without the hold word it took up to 86 ms
 
 Signal = Callable[[int, int], object]  # worker id, signal number
+Busy = Callable[[WorkerProcess], bool]  # whether it, or a child of its handler, is in a transaction
 
 
 class Halted(Enum):
@@ -29,29 +30,29 @@ class Halted(Enum):
     MISSED = "missed"  # the attempt had ended meanwhile, or the worker was never out of the database
 
 
-def begin(worker: WorkerProcess, halt: Halt, send: Signal) -> None:
+def begin(worker: WorkerProcess, halt: Halt, send: Signal, is_busy: Busy) -> None:
     """Start to stop a worker."""
     worker.halt = halt
     worker.hold(True)
     # Stopped in a transaction it would hold up all who write, us first: `retry` stops it once that is over.
-    halt.is_let_go = halt.purpose == "freeze" and worker.is_busy_in_store
+    halt.is_let_go = halt.purpose == "freeze" and is_busy(worker)
     if not halt.is_let_go:
         send(worker.id, signal.SIGSTOP)
 
 
-def on_stopped(worker: WorkerProcess, send: Signal, at_ns: int) -> Halted:
+def on_stopped(worker: WorkerProcess, send: Signal, is_busy: Busy, at_ns: int) -> Halted:
     """The fork server has seen the worker stopped, at that time."""
     halt = worker.halt
     if halt is None:
         return Halted.PENDING
     if halt.purpose == "freeze":
-        return _settle_freeze(worker, halt, send, at_ns)
+        return _settle_freeze(worker, halt, send, is_busy, at_ns)
     return _settle_kill(worker, halt, send)
 
 
-def retry(worker: WorkerProcess, send: Signal) -> None:
+def retry(worker: WorkerProcess, send: Signal, is_busy: Busy) -> None:
     """Stop a worker again that was let go because it was busy, once it is busy no more."""
-    if worker.halt is not None and worker.halt.is_let_go and not worker.is_busy_in_store:
+    if worker.halt is not None and worker.halt.is_let_go and not is_busy(worker):
         worker.halt.is_let_go = False
         send(worker.id, signal.SIGSTOP)
 
@@ -67,8 +68,8 @@ def let_go(worker: WorkerProcess, send: Signal, now_ns: int) -> None:
     send(worker.id, signal.SIGCONT)
 
 
-def _settle_freeze(worker: WorkerProcess, halt: Halt, send: Signal, at_ns: int) -> Halted:
-    if not worker.is_busy_in_store:
+def _settle_freeze(worker: WorkerProcess, halt: Halt, send: Signal, is_busy: Busy, at_ns: int) -> Halted:
+    if not is_busy(worker):
         worker.halt = None
         worker.frozen_ns = at_ns
         worker.frozen_by = halt.why

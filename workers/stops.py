@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
 
 from agent.clock import Clock
-from agent.host import Identity, is_stopped, waits_for_its_threads
+from agent.errors import StoreError
+from agent.host import Identity, identity, is_stopped, waits_for_its_threads
 from agent.store import SqliteStore
 from agent.store.locks import WriteLock
 from agent.telemetry.logs import log
@@ -44,7 +46,7 @@ class Stops:
         if answer:
             self._answers.setdefault(worker.id, []).append(answer)
         if worker.halt is None:
-            halting.begin(worker, Halt("freeze", worker.running(), by), self._signal)
+            halting.begin(worker, Halt("freeze", worker.running(), by), self._signal, self._is_busy)
 
     def freeze_running(self, by: str) -> None:
         """Stop everybody who runs something."""
@@ -132,7 +134,7 @@ class Stops:
     def retry(self) -> None:
         """Go on with stops that met a worker busy in the database."""
         for worker in self._workers.values():
-            halting.retry(worker, self._signal)
+            halting.retry(worker, self._signal, self._is_busy)
 
     def on_stopped(self, worker: WorkerProcess, conts: int, at_ns: int) -> None:
         """The fork server has seen a worker stopped, at that time; it had been let go `conts` times by then.
@@ -146,7 +148,7 @@ class Stops:
             if not worker.is_frozen and worker.killed_for is None:
                 self._is_frozen(worker, "outside", at_ns)
             return
-        halted = halting.on_stopped(worker, self._signal, at_ns)
+        halted = halting.on_stopped(worker, self._signal, self._is_busy, at_ns)
         if halted is Halted.FROZEN:
             self._is_frozen(worker, worker.frozen_by, at_ns)
         if halted is not Halted.PENDING:
@@ -175,10 +177,11 @@ class Stops:
         What /proc says counts too: the fork server's report may still wait to be read. One of our own stops ends soon.
         A thread that a handler has left, and that holds the interpreter's lock, keeps a worker from going on as well.
         """
+        holder = identity(pid) if pid else None
         for worker in self._workers.values():
-            if worker.pid != pid or worker.halt is not None or worker.identity is None:
+            if holder is None or not _is_of(worker, holder.pid) or worker.halt is not None:
                 continue
-            if worker.is_frozen or is_stopped(worker.identity) or _is_starved(worker.identity):
+            if worker.is_frozen or is_stopped(holder) or _is_starved(holder):
                 log("worker.killed", worker=worker.word, pid=pid, why="it stood still holding the write lock")
                 self._signal(worker.id, signal.SIGKILL)
 
@@ -201,7 +204,7 @@ class Stops:
             worker.killed_for = halt
             self._signal(worker.id, signal.SIGKILL)
         elif worker.halt is None:
-            halting.begin(worker, halt, self._signal)
+            halting.begin(worker, halt, self._signal, self._is_busy)
 
     def _is_frozen(self, worker: WorkerProcess, by: str, since_ns: int) -> None:
         worker.frozen_ns, worker.frozen_by = since_ns, by
@@ -209,9 +212,29 @@ class Stops:
         log("worker.frozen", worker=worker.word, pid=worker.pid, by=by, task=running.task if running else None)
         self.note(worker)
 
+    def _is_busy(self, worker: WorkerProcess) -> bool:
+        """Whether it is in a transaction, or a child of its handler holds the write lock: a stop stops that as well."""
+        if worker.is_busy_in_store:
+            return True
+        try:
+            writer = WriteLock.of(self._store.run_directory).holder()
+        except StoreError:  # its file cannot be opened
+            return False
+        return writer is not None and _is_of(worker, writer)
+
     def _signal(self, worker: int, number: int) -> None:
         self._workers[worker].conts += number == signal.SIGCONT
         self._fork_server.signal(worker, number)
+
+
+def _is_of(worker: WorkerProcess, pid: int) -> bool:
+    """Whether it is the worker, or somebody of its session."""
+    if worker.pid == pid:
+        return True
+    try:
+        return worker.pid > 0 and os.getsid(pid) == worker.pid
+    except OSError:
+        return False
 
 
 def _is_starved(who: Identity) -> bool:

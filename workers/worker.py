@@ -251,7 +251,7 @@ class Worker:
 
     def _claim_and_open(self, kind: int, admission: Admission | None) -> Chunk:
         """One exchange. Who freezes us waits for its end, and finds an open chunk, of which all can be taken back."""
-        busy.add(1)
+        busy.begin(self)
         try:
             if ARMED:
                 reach("before_claim")
@@ -263,7 +263,7 @@ class Worker:
                 self._slot.open_chunk(self._chunks, len(chunk.tasks))
             return chunk
         finally:
-            busy.add(-1)
+            busy.end(self)
 
     def _stand_still_while_held(self) -> None:
         """Begin no new turn while the supervisor is about to freeze us."""

@@ -20,7 +20,8 @@ class BusyCount:
     """A number, in a word that others may read."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may begin one in the midst of this
+        self._under_way: dict[object, None] = {}
         self._words: Words = [0]
         self._at = 0
 
@@ -30,13 +31,23 @@ class BusyCount:
         self._words, self._at = words, at
 
     def renew(self) -> None:
-        """In a forked child, which counts in its parent's word: a thread that was just counting is not here to end."""
-        self._lock = threading.Lock()
+        """In a forked child, which counts for itself: two processes would lose count in one word, and a child that was
+        killed in the midst would never be done. Whether one writes, the lock tells (workers/stops.py)."""
+        self._lock = threading.RLock()
+        self._under_way = {}
+        self._words, self._at = [0], 0
 
-    def add(self, n: int) -> None:
-        """One more (1) or one fewer (-1)."""
+    def begin(self, one: object) -> None:
+        """One more."""
         with self._lock:
-            self._words[self._at] += n
+            self._under_way[one] = None
+            self._words[self._at] = len(self._under_way)
+
+    def end(self, one: object) -> None:
+        """That one is over, if it has begun; may be said again, by whoever was interrupted in the midst of it."""
+        with self._lock:
+            self._under_way.pop(one, None)
+            self._words[self._at] = len(self._under_way)
 
 
 busy = BusyCount()

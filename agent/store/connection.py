@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import ref
@@ -28,11 +28,11 @@ from agent.store.descriptors import Descriptors, open_now, says_it_has_a_log
 from agent.store.locks import WriteLock
 from agent.store.opening import connect
 from agent.store.refusals import OF_THE_DISK, errors_of, newer
+from agent.store.turns import Turn
 
 BUSY_TIMEOUT_MS = 5000
 FORK_PATIENCE_S = 2.0  # for other threads to leave SQLite
 
-_NO_LOCK = nullcontext()
 _connections: list[ref[Connection]] = []  # all of this process
 _forking = threading.local()  # turns that were taken for a fork
 _abandoned: list[apsw.Connection] = []  # never used again, nor closed: that might close files of others
@@ -79,7 +79,7 @@ class Connection:
         self._read_only = read_only
         self._schema = schema
         self._pid = 0
-        self._turns: dict[int, threading.Lock] = {}  # by process: a forked child must not wait for its parent's threads
+        self._turns: dict[int, Turn] = {}  # by process: a forked child must not wait for its parent's threads
         self._handle: apsw.Connection | None = None
         self._descriptors = Descriptors({}, {})
         _connections.append(ref(self, _connections.remove))
@@ -157,39 +157,57 @@ class Connection:
                 handle.close()
         self._handle, self._descriptors = None, Descriptors({}, {})
 
-    def hold_still(self) -> threading.Lock | None:
-        """Let no other thread use the handle; what to release. None: it is in use for long."""
+    def hold_still(self) -> Turn | None:
+        """Let no other thread use the handle; what to let go of. None: it is in use for long, or by this thread."""
         turn = self._turn_of_this_process()
-        return turn if turn.acquire(timeout=FORK_PATIENCE_S) else None
+        return turn if turn.take(FORK_PATIENCE_S) else None
 
     @contextmanager
-    def _turn(self, right: AbstractContextManager[None] = _NO_LOCK) -> Iterator[apsw.Connection]:
+    def _turn(self, right: WriteLock | None = None) -> Iterator[apsw.Connection]:
         """The open handle, for one thread at a time: a handle has one transaction.
 
-        `right`: what has to be had first, while other threads may still read.
+        `right`: what has to be had first, while other threads may still read. Whatever interrupts it, nothing of it is
+        left: said twice, for a signal's handler may raise as it is said.
         """
         turn = self._turn_of_this_process()
-        busy.add(1)
+        if turn.is_mine() or (right and right.is_mine()):
+            raise StoreLocked(f"this thread is in the midst of using {self.path}: do it outside of a signal's handler")
+        under_way = object()
         try:
-            with right:
+            try:
+                busy.begin(under_way)
+                if right:
+                    right.acquire()
                 self._wait_for(turn)
-                try:
-                    with errors_of(self.path):
-                        yield self.handle
-                except StoreError as error:
+                with errors_of(self.path):
+                    yield self.handle
+            except StoreError as error:
+                if turn.is_mine():
                     self._learn_from(error)
-                    raise
-                finally:
-                    turn.release()
-        finally:
-            busy.add(-1)
+                raise
+            finally:
+                self._let_go(turn, right, under_way)
+        except BaseException:
+            self._let_go(turn, right, under_way)
+            raise
 
-    def _turn_of_this_process(self) -> threading.Lock:
-        return self._turns.setdefault(os.getpid(), threading.Lock())
+    def _let_go(self, turn: Turn, right: WriteLock | None, under_way: object) -> None:
+        handle = self._handle
+        if turn.is_mine() and handle is not None:
+            with suppress(apsw.Error):  # `close` has closed it
+                if handle.in_transaction:
+                    handle.execute("ROLLBACK")
+        turn.let_go()
+        if right:
+            right.release()
+        busy.end(under_way)
 
-    def _wait_for(self, turn: threading.Lock) -> None:
+    def _turn_of_this_process(self) -> Turn:
+        return self._turns.setdefault(os.getpid(), Turn())
+
+    def _wait_for(self, turn: Turn) -> None:
         patience = self._lock.patience_s if self._lock else None
-        if not turn.acquire(timeout=-1 if patience is None else patience):
+        if not turn.take(patience):
             raise StoreLocked(
                 f"another thread of this process has used {self.path} for {patience:g} s: try again later"
             )
@@ -251,7 +269,7 @@ class Connection:
         if handle is None or self._pid == os.getpid():
             return
         turn = self._turns.get(self._pid)
-        if (turn is not None and turn.locked()) or self._descriptors.lead_elsewhere():
+        if (turn is not None and turn.is_taken()) or self._descriptors.lead_elsewhere():
             self._abandon(handle)
             return
         self._handle = None
@@ -290,7 +308,7 @@ def _hold_still() -> None:
 
 def _go_on() -> None:
     for turn in _forking.turns:
-        turn.release()
+        turn.let_go()
 
 
 def _go_on_in_child() -> None:

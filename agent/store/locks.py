@@ -23,6 +23,7 @@ from agent.private import make_directory, open_file
 from agent.store.descriptors import Mark, mark_of
 from agent.store.holders import named, writer_of
 from agent.store.place import check_run_directory, closed_to_us
+from agent.store.turns import Turn
 
 _RUN = ".run"  # behind the database's name
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
@@ -87,7 +88,7 @@ class WriteLock:
         self.directory = directory
         self.pid = os.getpid()
         self._path = directory / "write.lock"
-        self._threads = threading.Lock()
+        self._threads = Turn()
         self.patience_s: float | None = None
 
     @cached_property
@@ -115,21 +116,36 @@ class WriteLock:
         return cls.of(directory)
 
     def __enter__(self) -> None:
-        if not self._threads.acquire(timeout=-1 if self.patience_s is None else self.patience_s):
-            raise StoreLocked(
-                f"another thread of this process has held {self._path} for {self.patience_s:g} s: try again later"
-            )
-        try:
-            self._acquire_file()
-        except BaseException:
-            self._threads.release()
-            raise
+        self.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fcntl.lockf(self._fd, fcntl.LOCK_UN)
-        self._threads.release()
+        self.release()
+
+    def acquire(self) -> None:
+        """Wait for it. Raises StoreLocked."""
+        if self.is_mine():
+            raise StoreLocked(f"this thread holds {self._path}: do it outside of a signal's handler")
+        try:
+            if not self._threads.take(self.patience_s):
+                raise StoreLocked(
+                    f"another thread of this process has held {self._path} for {self.patience_s:g} s: try again later"
+                )
+            self._acquire_file()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """If it is this thread's, it is not any more; may be said again, by whoever was interrupted in the midst."""
+        if self.is_mine() and "_fd" in vars(self):
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        self._threads.let_go()
+
+    def is_mine(self) -> bool:
+        """Whether this thread has it."""
+        return self._threads.is_mine()
 
     def lost_place(self) -> str | None:
         """The name of its file when that was removed or replaced: who comes later makes another, and holds that."""

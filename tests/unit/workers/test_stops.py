@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from dataclasses import replace
@@ -104,3 +105,37 @@ def test_who_is_let_go_because_it_writes_is_not_stopped_before_it_has_written(
     worker.words[BUSY] = 0
     stops.retry()
     assert wire.sent[-1] is signal.SIGSTOP
+
+
+def test_nobody_is_stopped_while_a_child_of_its_handler_writes(
+    stops: Stops, process: WorkerProcess, wire: Wire, tmp_path: Path
+) -> None:
+    """A stop goes to the whole group: all who write would wait for the child."""
+    hears, tells = os.pipe()
+    ready, done = os.pipe()
+    process.pid = os.fork()
+    if process.pid == 0:  # the worker
+        os.setsid()
+        if os.fork() == 0:
+            with open_store(tmp_path / "state.db")._connection.writing():
+                os.write(done, b"!")
+                os.read(hears, 1)
+            os.write(done, b"!")
+            os._exit(0)
+        os.wait()
+        signal.pause()
+    os.read(ready, 1)
+
+    stops.freeze(process, "operator")
+    stops.retry()
+    assert wire.sent == []
+
+    os.write(tells, b"!")
+    os.read(ready, 1)
+    stops.retry()
+    assert wire.sent == [signal.SIGSTOP]
+
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitpid(process.pid, 0)
+    for descriptor in (hears, tells, ready, done):
+        os.close(descriptor)

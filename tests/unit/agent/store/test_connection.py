@@ -133,7 +133,7 @@ def test_the_busy_count_can_be_published_in_a_word_of_somebody_else() -> None:
     words = [7, 7, 7]
     count = BusyCount()
     count.publish(words, 1)
-    count.add(1)
+    count.begin("one")
 
     assert words == [7, 1, 7]
 
@@ -151,7 +151,7 @@ def test_threads_take_turns_at_one_handle(connection: Connection) -> None:
     thread.start()
     with connection.writing():
         inside.set()
-        while not any(turn.locked() for turn in connection._turns.values()):
+        while not any(turn.is_taken() for turn in connection._turns.values()):
             assert thread.is_alive()
         order.append("written")
     thread.join()
@@ -222,7 +222,7 @@ def test_others_read_while_one_thread_waits_for_the_write_lock(store: SqliteStor
         assert process.stdout.readline() == b"held\n"
         with ThreadPoolExecutor(1) as threads:
             asked = threads.submit(store.tasks.enqueue, NEW, 1)
-            until(lambda: any(lock._threads.locked() for lock in WriteLock._made.values()))
+            until(lambda: any(lock._threads.is_taken() for lock in WriteLock._made.values()))
             assert len(store.tasks.list(None, None, 9)) == 1
             assert not asked.done()
             process.communicate()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from agent.errors import StoreCutOff
 from agent.store import connection as module
 from agent.store import open_store
+from agent.store.busy import BusyCount
 from agent.store.connection import Connection
 from agent.store.sqlite import SqliteStore
 from agent.task import NewTask
@@ -122,3 +125,18 @@ def test_closing_in_a_child_leaves_the_log_to_its_parent(store: SqliteStore, con
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert (log.stat().st_ino, log.stat().st_size) == (before.st_ino, before.st_size)
     assert store.tasks.enqueue(NEW, 1)
+
+
+def test_a_child_counts_for_itself_what_it_has_under_way(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one word two processes would lose count, and one who was killed in the midst would count for ever."""
+    word = mmap.mmap(-1, 8)  # as a worker's slot: shared with whoever it forks
+    monkeypatch.setattr(module, "busy", count := BusyCount())
+    count.publish(memoryview(word).cast("q"), 0)
+    pid = os.fork()
+    if pid == 0:
+        with store._connection.writing():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(pid, 0)
+    assert store.tasks.enqueue(NEW, 1)
+    assert not any(word[:])

@@ -204,7 +204,7 @@ def test_a_forked_child_has_a_lock_of_its_own_that_nobody_holds(tmp_path: Path, 
         pid = os.fork()
         if pid == 0:
             own = WriteLock.of(tmp_path)
-            os._exit(0 if own is not lock and own.holder() == os.getppid() and own._threads.acquire(False) else 1)
+            os._exit(0 if own is not lock and own.holder() == os.getppid() and own._threads.take(0) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
