@@ -295,8 +295,9 @@ def _run_as_command() -> NoReturn:
     sys.modules["enhanced_automation_agent"] = sys.modules["__main__"]  # one module, however it is imported
     code = main()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # else it was closed before we began, and nobody wants to read us
+                stream.flush()
     except OSError:  # who read us has gone
         code = code or 1
     os._exit(code)

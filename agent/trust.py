@@ -45,7 +45,11 @@ def trusted_owners() -> frozenset[int]:
 def flaw(path: Path, owners: Collection[int]) -> str | None:
     """Why others than `owners` could decide what is found at `path`: looked at are it, its directory, and so on for
     whatever a symbolic link leads to."""
-    for place in _trail(path.absolute()):
+    try:
+        start = path.absolute()
+    except FileNotFoundError:
+        return f"{path} starts at the working directory, which is gone: change to another"
+    for place in _trail(start):
         try:
             reason = _flaw_of(place.parent, os.stat(place.parent), owners)
             reason = reason or _flaw_of(place, os.lstat(place), owners)

@@ -144,3 +144,13 @@ def test_root_knows_where_others_may_put_new_files(
     file.parent.chmod(mode)
     monkeypatch.setattr(trust, "trusted_owners", lambda: frozenset(ROOT_AND_US))
     assert takes_new_files(file.parent) is takes
+
+
+def test_what_starts_at_a_working_directory_that_is_gone_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert "the working directory, which is gone" in str(flaw(Path("../config.yml"), {os.geteuid()}))

@@ -229,6 +229,15 @@ def test_a_full_disk_below_stdout_is_told_once() -> None:
     assert "Exception" not in ended.stderr
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_stream_that_was_closed_before_is_missed_by_nobody(number: int) -> None:
+    words = [sys.executable, str(CHECKOUT / "enhanced_automation_agent.py"), "--help"]
+
+    ended = subprocess.run(["sh", "-c", f'exec "$@" {number}>&-', "sh", *words], capture_output=True, timeout=20)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 # -- What starting costs
 
 
