@@ -48,6 +48,8 @@ def prepare(connection: Connection, may_upgrade: bool) -> None:
         _back_up(connection, version)
     with connection.writing() as cursor:
         version = _version(cursor)
+        if version == latest():  # somebody else was quicker, and may serve it already
+            return
         for step in steps()[version:]:
             cursor.execute(step)
             if ARMED:

@@ -267,3 +267,14 @@ def test_the_view_spells_states_as_the_lifecycle_does(store: SqliteStore) -> Non
         insert(handle, state)
 
     assert [row[0] for row in handle.execute("SELECT state FROM tasks ORDER BY id")] == [state.word for state in State]
+
+
+def test_who_comes_second_to_a_new_database_does_not_outdate_the_admission_of_the_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what the first has told its workers would be old, and nothing would ever be claimed."""
+    first = open_store(path, supervises=True)
+    before = first.oversight.standing()
+    monkeypatch.setattr(migrations, "check_version", lambda connection: 0)  # as it was when the second looked
+    open_store(path)
+    assert first.oversight.standing() == before
