@@ -37,8 +37,15 @@ class Client:
 
     @cached_property
     def store(self) -> SqliteStore:
-        """The store, open."""
-        return open_store(Path(self.config.persistence.db_path), patience_s=PATIENCE_S)
+        """The store, open; its database is made when there is none."""
+        return self._open(makes=True)
+
+    @property
+    def existing(self) -> SqliteStore:
+        """The store of a database that is there, for whoever adds nothing to it. Raises StoreError."""
+        if "store" not in self.__dict__:
+            self.store = self._open(makes=False)
+        return self.store
 
     def payload(self, value: Mapping[str, Any]) -> str:
         """A payload given as a mapping, checked. Raises PayloadError."""
@@ -66,7 +73,8 @@ class Client:
 
     def inspect(self, task: int) -> dict[str, Any]:
         """A task's record. Raises NotFound."""
-        return self._record(self.store.tasks.find(_checked(task)))
+        task = _checked(task)
+        return self._record(self.existing.tasks.find(task))
 
     def tasks(self, state: str | None, type_: str | None, limit: int) -> list[dict[str, Any]]:
         """Records of the newest tasks."""
@@ -77,14 +85,14 @@ class Client:
             raise UsageError(f"there is no state {state!r}{did_you_mean(state, known)}: use one of {', '.join(known)}")
         if type_ is not None:
             check_type(type_)
-        found = self.store.tasks.list(known[state] if state else None, type_, limit)
+        found = self.existing.tasks.list(known[state] if state else None, type_, limit)
         return [self._record(task) for task in found]
 
     def stats(self) -> dict[str, Any]:
         """Counts, the governor, the supervisor, and why it cannot work, if so."""
         from agent.overview import degraded_of, governor_of
 
-        totals = self.store.tasks.totals()
+        totals = self.existing.tasks.totals()
         oldest = totals.oldest_due_at
         return {
             "states": {state.word: n for state, n in totals.states.items()},
@@ -93,9 +101,9 @@ class Client:
                 for name, states in sorted(totals.types.items())
             },
             "oldest_queued_s": None if oldest is None else max(0.0, (self.clock.now() - oldest) / SECOND),
-            "governor": governor_of(self.store, self.config),
-            "supervisor_pid": self.store.supervisor_pid(),
-            "degraded": degraded_of(self.store, self.config, self.clock.now()),
+            "governor": governor_of(self.existing, self.config),
+            "supervisor_pid": self.existing.supervisor_pid(),
+            "degraded": degraded_of(self.existing, self.config, self.clock.now()),
         }
 
     def result(
@@ -107,7 +115,7 @@ class Client:
         limit_s = None if timeout is None else seconds(timeout, "timeout")
         seen, due_s = -1, 0.0
         while True:
-            version = self.store.data_version()
+            version = self.existing.data_version()
             if version != seen:
                 seen = version
                 found = self._finished(task)
@@ -133,20 +141,22 @@ class Client:
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it."""
-        if self.store.tasks.cancel(_checked(task), self.clock.now()):
+        task = _checked(task)
+        if self.existing.tasks.cancel(task, self.clock.now()):
             return "cancelled"
         self.ring()
         return "requested"
 
     def retry(self, task: int) -> str:
         """Queue a failed or cancelled task again."""
-        self.store.tasks.retry(_checked(task), self.clock.now())
+        task = _checked(task)
+        self.existing.tasks.retry(task, self.clock.now())
         self.ring()
         return "queued"
 
     def unhandled(self, type_: str) -> str | None:
         """A warning when nobody is known to handle a type."""
-        types = self.store.tasks.types()
+        types = self.existing.tasks.types()
         handled = [name for name, is_handled in types.items() if is_handled]
         if types.get(type_) or not handled:
             return None
@@ -155,12 +165,15 @@ class Client:
 
     def ring(self) -> None:
         """Tell the supervisor that there is something to do."""
-        ring(self.store.doorbell_path)
+        ring(self.existing.doorbell_path)
 
     def close(self) -> None:
         """Close the database."""
         if "store" in self.__dict__:
             self.store.close()
+
+    def _open(self, makes: bool) -> SqliteStore:
+        return open_store(Path(self.config.persistence.db_path), patience_s=PATIENCE_S, makes=makes)
 
     def _store_tasks(self, tasks: list[NewTask], now: int) -> list[int]:
         stored = self.store.tasks.enqueue(tasks, now, self.config.bulk.max_queued)
@@ -181,7 +194,7 @@ class Client:
         return task.record(1 + self.config.bulk.retry_attempts)
 
     def _finished(self, task: int) -> dict[str, Any] | None:
-        found = self.store.tasks.ending(task)
+        found = self.existing.tasks.ending(task)
         if found.state is State.SUCCEEDED and found.result is not None:
             result: dict[str, Any] = msgspec.json.decode(found.result)
             return result

@@ -13,7 +13,9 @@ from agent.handlers import check_type
 from agent.host import is_alive
 from agent.new_tasks import seconds
 from agent.overview import EVERYTHING, lasting, target_of, wanted
+from agent.store import SqliteStore
 from agent.store.commands import MOST_WORKERS
+from agent.store.oversight import Oversight
 from agent.store.values import Command, WorkerRow
 from agent.task import worker_word
 from workers.harvest import running_of
@@ -28,23 +30,26 @@ class Operator:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._oversight = client.store.oversight
+
+    @property
+    def _oversight(self) -> Oversight:
+        return self._client.existing.oversight
 
     def pause(self, type_: str | None, duration: Duration | None) -> dict[str, Any]:
-        """Pause all types or one."""
+        """Pause all types or one; for the first supervisor, too, if there has been none."""
         _check_scope(type_)
-        return self._order("pause", {"type": type_, "until": self._until(duration)})
+        return self._order(self._client.store, "pause", {"type": type_, "until": self._until(duration)})
 
     def unpause(self, type_: str | None) -> dict[str, Any]:
         """End a pause."""
         _check_scope(type_)
-        return self._order("unpause", {"type": type_})
+        return self._order(self._client.existing, "unpause", {"type": type_})
 
     def scale(self, most: int, duration: Duration | None) -> dict[str, Any]:
         """Set the number of workers."""
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_WORKERS:
             raise UsageError(f"scale takes 1 to {MOST_WORKERS} workers, not {most!r}; to stop everything, pause")
-        return self._order("scale", {"max": most, "until": self._until(duration)})
+        return self._order(self._client.store, "scale", {"max": most, "until": self._until(duration)})
 
     def freeze(self, worker: str) -> dict[str, Any]:
         """Stop a worker where it stands."""
@@ -57,21 +62,21 @@ class Operator:
     def workers(self) -> list[dict[str, Any]]:
         """Every worker that lives, as rows and slots tell."""
         return [
-            self._record(row) for row in self._client.store.custody.workers() if is_alive(row.identity) is not False
+            self._record(row) for row in self._client.existing.custody.workers() if is_alive(row.identity) is not False
         ]
 
-    def _order(self, verb: str, detail: dict[str, Any]) -> dict[str, Any]:
+    def _order(self, store: SqliteStore, verb: str, detail: dict[str, Any]) -> dict[str, Any]:
         command = self._ask(verb, detail)
-        is_applied = self._client.store.supervisor_pid() is not None and self._answer(command.id) is not None
+        is_applied = store.supervisor_pid() is not None and self._answer(command.id) is not None
         standing = self._oversight.standing()
         if not is_applied:
-            standing = wanted(self._client.store, standing)
+            standing = wanted(store, standing)
         return target_of(lasting(standing, self._client.clock.now()), self._client.config, is_applied)
 
     def _halt(self, verb: str, worker: str) -> dict[str, Any]:
-        if self._client.store.supervisor_pid() is None:
+        if self._client.existing.supervisor_pid() is None:
             raise Unavailable(
-                f"no supervisor serves {self._client.store.path}: there is nobody to {verb}; start `resume`"
+                f"no supervisor serves {self._client.existing.path}: there is nobody to {verb}; start `resume`"
             )
         command = self._ask(verb, {"worker": worker})
         answer = self._answer(command.id)
@@ -97,7 +102,7 @@ class Operator:
     def _answer(self, command: int) -> str | None:
         deadline = time.monotonic() + ANSWER_WITHIN_S
         while (answer := self._oversight.answer_of(command)) is None:
-            if time.monotonic() > deadline or self._client.store.supervisor_pid() is None:
+            if time.monotonic() > deadline or self._client.existing.supervisor_pid() is None:
                 return None
             time.sleep(LOOK_AGAIN_S)
         if answer.startswith("refused: "):
@@ -111,7 +116,7 @@ class Operator:
 
     def _record(self, row: WorkerRow) -> dict[str, Any]:
         state, task, since = self._by_slot(row)
-        type_ = self._client.store.tasks.find(task).type if task else None
+        type_ = self._client.existing.tasks.find(task).type if task else None
         return {
             "worker": worker_word(row.id), "pid": row.identity.pid, "state": state, "task": task, "type": type_,
             "since": to_iso(since), "heartbeat_at": to_iso(row.heartbeat_at), "rss_bytes": row.rss_bytes,
@@ -120,7 +125,7 @@ class Operator:
     def _by_slot(self, row: WorkerRow) -> tuple[str, int | None, int]:
         """State, task and since when, by the worker's slot where the row knows no better."""
         try:
-            slot = Slot.open(self._client.store.slots_directory / f"{row.id:016x}")
+            slot = Slot.open(self._client.existing.slots_directory / f"{row.id:016x}")
         except Unavailable:
             return row.state, None, row.since
         try:

@@ -47,6 +47,14 @@ def connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     return handle
 
 
+def refuse_missing(path: Path) -> None:
+    """Where there is no database, who only asks makes none: he is in another place than he believes."""
+    if not path.exists():
+        _check_no_log_is_left(path)
+        cure = "`enqueue` or `resume` makes one; or name another in persistence.db_path"
+        raise StoreError(f"there is no database at {path}: {cure}")
+
+
 def create_private(path: Path, beside: str | None = None) -> None:
     """Make a missing file 0600. One that exists is never opened here: closing it would drop SQLite's locks."""
     try:

@@ -10,6 +10,7 @@ from agent.errors import StoreError
 from agent.store.connection import BUSY_TIMEOUT_MS, Connection
 from agent.store.locks import SupervisorLock, WriteLock, run_directory
 from agent.store.migrations import latest, prepare
+from agent.store.opening import refuse_missing
 from agent.store.place import check_place, check_privacy
 
 if TYPE_CHECKING:
@@ -109,9 +110,15 @@ class SqliteStore:
 
 
 def open_store(
-    path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS, supervises: bool = False
+    path: Path,
+    patience_s: float | None = None,
+    busy_ms: int = BUSY_TIMEOUT_MS,
+    supervises: bool = False,
+    makes: bool = True,
 ) -> SqliteStore:
     """The store over a real path, its schema made or checked; `supervises`: locked against other supervisors first.
+
+    `makes`: a database that is missing is made; else it is refused, and nothing is made beside where it would be.
 
     Raises AlreadySupervised, StoreError and its kinds.
     """
@@ -123,6 +130,8 @@ def open_store(
             raise StoreError(f"there is no directory {real.parent} for the database: {cure}")
         check_place(real)  # before anything is made beside it
         check_privacy(real, path, supervises)
+        if not makes:
+            refuse_missing(real)
     except (OSError, UnicodeEncodeError) as error:
         reason = "it is not valid UTF-8" if isinstance(error, UnicodeEncodeError) else str(error.strerror).lower()
         raise StoreError(f"{str(path)!a} cannot be a database ({reason}): set persistence.db_path") from error

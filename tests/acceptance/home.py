@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from agent.store import open_store
 from enhanced_automation_agent import EnhancedAutomationAgent, main
 from tests.support.processes import Agent, Completed, run_cli, start_agent
 from tests.support.waiting import until
@@ -121,12 +122,20 @@ class Home:
         return self.states() == ["idle"] * workers
 
     def states(self) -> list[str]:
-        """How the workers are."""
-        return sorted(worker["state"] for worker in self.agent.workers())
+        """How the workers are; none before there is a database."""
+        return sorted(worker["state"] for worker in self.agent.workers()) if self._has_database else []
+
+    def make_database(self) -> None:
+        """An empty one."""
+        open_store(self.directory / "state.db").close()
 
     def total(self) -> int:
-        """How many tasks are stored."""
-        return sum(self.agent.stats()["states"].values())
+        """How many tasks are stored; none before there is a database."""
+        return sum(self.agent.stats()["states"].values()) if self._has_database else 0
+
+    @property
+    def _has_database(self) -> bool:
+        return (self.directory / "state.db").exists()
 
     def reach(self, task: int, state: str) -> dict[str, Any]:
         """Wait until a task is in a state; its record."""

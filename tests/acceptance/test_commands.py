@@ -49,8 +49,8 @@ def test_stats_has_every_state_and_nothing_else(home: Home) -> None:
 
 
 def test_stats_of_nothing(home: Home) -> None:
+    home.make_database()
     stats = home.json("stats")
-
     assert stats["states"] == dict.fromkeys(STATES, 0)
     assert (stats["types"], stats["oldest_queued_s"]) == ({}, None)
 
@@ -63,12 +63,12 @@ def test_stats_name_the_supervisor(served: Home) -> None:
 
 
 def test_stats_are_watched_until_somebody_has_seen_enough(home: Home) -> None:
+    home.make_database()
     with start_agent(home.directory, "stats", "--watch", "--json") as watch:
         until(lambda: watch.out.count("\n") >= 2, what="the second look")
         watch.process.send_signal(signal.SIGINT)
 
         assert watch.wait() == 130
-
     assert all(json.loads(line)["supervisor_pid"] is None for line in watch.out.splitlines())
     assert "Traceback" not in watch.err
 
@@ -104,6 +104,7 @@ def test_a_task_that_fails_for_good_says_why(served: Home) -> None:
 
 
 def test_what_is_not_there_is_not_found(home: Home) -> None:
+    home.agent.enqueue("echo", {})
     assert home.refused(3, "inspect", "7") == "there is no task 7"
     assert "whole numbers from 1 up" in home.refused(2, "inspect", "seven")
     home.refused(3, "inspect", str(2**63))
@@ -244,6 +245,7 @@ def idle_worker(home: Home) -> dict[str, Any] | None:
 
 
 def test_only_a_worker_that_is_there_is_frozen(served: Home, home: Home) -> None:
+    home.make_database()
     assert "0123456789abcdef" in served.refused(3, "freeze", "0123456789abcdef")
     assert "no supervisor serves" in home.refused(69, "freeze", "0123456789abcdef")
     assert home.refused(69, "thaw", "0123456789abcdef").endswith("start `resume`")

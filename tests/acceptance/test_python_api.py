@@ -198,6 +198,7 @@ def test_times_are_given_in_every_form(home: Home) -> None:
 def test_every_error_is_typed(
     home: Home, call: Callable[[EnhancedAutomationAgent], Any], kind: str, exit_code: int
 ) -> None:
+    home.make_database()
     with pytest.raises(AgentError) as caught:
         call(home.agent)
 

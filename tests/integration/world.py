@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from agent.store import open_store
 from enhanced_automation_agent import EnhancedAutomationAgent
 from tests.support.processes import CHECKOUT, Agent, family, is_alive, start_agent
 from tests.support.waiting import until
@@ -52,6 +53,7 @@ class World:
         self.agents: list[Agent] = []
         self.configure(**settings)
         shutil.copy(HANDLERS, directory / "handlers.py")
+        open_store(directory / "state.db").close()
         self.client = EnhancedAutomationAgent(directory / "config.yml")
         self.client.stats()  # it has read the configuration as it is now
 

@@ -24,9 +24,10 @@ span = click.option("--for", "span", type=duration, metavar="SPAN", help="Only f
 def pause(invocation: Invocation, type: str | None, span: float | None, as_json: bool) -> None:
     """Start no more tasks, of one type or of all."""
     agent = invocation.agent()
+    target = agent.pause(type, duration=span)
     if type is not None and (warning := agent.unhandled(type)):
         warn(warning)
-    _report(agent.pause(type, duration=span), as_json)
+    _report(target, as_json)
 
 
 @click.command()
