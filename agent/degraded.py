@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.clock import SECOND, to_iso
-from agent.host import age_s
+from agent.host import age_s, identity, is_stopped
 
 TITLE = "sanaagent: supervisor, degraded since "
 SILENT_S = 5.0  # without a sample: as long as SQLite waits for a lock, and longer than any sample takes
@@ -29,6 +29,9 @@ def degraded(supervisor: int | None, sampled_at: int, now: int, interval_s: floa
     """
     if supervisor is None:
         return None
+    if (who := identity(supervisor)) is not None and is_stopped(who):
+        why = f"the supervisor is stopped (SIGSTOP): continue it with kill -CONT {supervisor}"
+        return {"since": str(to_iso(sampled_at or now)), "why": why}
     shown = _title(supervisor)
     if shown.startswith(TITLE):
         since, _, why = shown.removeprefix(TITLE).partition(" ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +53,17 @@ def test_one_that_is_silent_for_long_hangs(supervisor: int, monkeypatch: pytest.
     why = "the supervisor has stored nothing for 60 s: it, its disk or a lock hangs"
     assert told == {"since": "2027-01-15T07:59:00.000000Z", "why": why}
     assert degraded(supervisor, NOON - 60 * SECOND, NOON, 30) is None, "it samples seldom"
+
+
+def test_one_that_is_stopped_is_told_with_the_cure_at_once(supervisor: int) -> None:
+    os.kill(supervisor, signal.SIGSTOP)
+    os.waitid(os.P_PID, supervisor, os.WSTOPPED | os.WNOWAIT)
+
+    told = degraded(supervisor, NOON - SECOND, NOON, 2)
+
+    os.kill(supervisor, signal.SIGCONT)
+    why = f"the supervisor is stopped (SIGSTOP): continue it with kill -CONT {supervisor}"
+    assert told == {"since": "2027-01-15T07:59:59.000000Z", "why": why}
 
 
 def test_one_that_has_just_begun_has_not_had_the_time(supervisor: int) -> None:
