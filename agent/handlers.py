@@ -154,11 +154,14 @@ def check_type(type: object) -> None:
         )
 
 
+NEAR = 0.7  # of 1, by difflib: `great` is not meant for `retry`
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'demo'?` for the known word that is closest, or nothing if none is close."""
     import difflib  # 15 ms that only a mistake needs to spend
 
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=NEAR)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -224,3 +224,8 @@ def test_the_current_attempt_is_seen_by_every_thread_of_the_handler() -> None:
 def test_there_is_no_current_attempt_outside_a_handler() -> None:
     with pytest.raises(UsageError, match="only inside a handler"):
         current_attempt()
+
+
+def test_only_what_is_near_is_suggested() -> None:
+    assert did_you_mean("retyr", ["retry", "resume"]) == "; did you mean 'retry'?"
+    assert did_you_mean("great", ["retry", "resume"]) == ""
