@@ -50,8 +50,8 @@ class _Killing:
     def play(self) -> Report:
         """Kill under load, until the plan is done; then let all tasks end."""
         for victim in self._plan:
-            self._feed()
             self._see_to_a_supervisor()
+            self._feed()
             self._kill(victim)
             time.sleep(self._rng.uniform(0, PAUSE_S))
         self._feed(everything=True)
