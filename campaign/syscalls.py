@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from campaign.processes import until
+from campaign.processes import hit, until
 from campaign.run import Figure, Report, Run, total
 from campaign.strace import Call, calls, has_killed, traced
 from campaign.stretches import STRETCHES, WITHIN_S, Stretch
@@ -58,6 +59,7 @@ def _kill(stretch: Stretch, file: Path, call: Call) -> bool:
     with traced(pid, file, call, stretch.follows):
         stretch.go()
         until(lambda: has_killed(file, pid) or stretch.is_over(), f"{stretch.name} to come through, or not, at {call}")
+    hit(pid, signal.SIGCHLD)  # who was let go of just as that reached him has lost it
     stretch.settle()
     return has_killed(file)
 
