@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agent.store.tasks import Tasks
     from agent.store.upkeep import Upkeep
 
+latest()  # reads the migrations: once, in the fork server, for all its workers
+
 
 class SqliteStore:
     """The verbs over one database file, by who uses them. The parts are made when first asked for: a caller that only
