@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -37,17 +37,8 @@ def traced(pid: int, file: Path, kill_at: Call | None = None, follow: bool = Fal
     words = ["strace", "-o", str(file), "-p", str(pid), *(["-f"] if follow else [])]
     if kill_at:
         words += ["-e", f"trace={kill_at.name}", "-e", f"inject={kill_at.name}:signal=KILL:when={kill_at.number}"]
-    if not shutil.which("strace"):
-        raise Broken("there is no strace on this machine: install it to have processes killed at their system calls")
-    tracer = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    try:
-        said = tracer.stderr.readline() if tracer.stderr else ""
-        if "attached" not in said:
-            raise Broken(f"strace may not trace processes here: {said.strip() or 'it says nothing'}")
+    with _attached(words, 1):
         yield
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=30)
 
 
 @contextmanager
@@ -56,12 +47,18 @@ def refused(pids: Collection[int], file: Path, names: str, error: str) -> Iterat
 
     Raises Broken where that cannot be done.
     """
-    if not shutil.which("strace"):
-        raise Broken("there is no strace on this machine: install it to have system calls fail")
     words = ["strace", "-f", "-o", str(file), "-e", f"trace={names}", "-e", f"inject={names}:error={error}"]
-    tracer = subprocess.Popen([*words, *(f"-p{pid}" for pid in pids)], stderr=subprocess.PIPE, text=True)
+    with _attached([*words, *(f"-p{pid}" for pid in pids)], len(pids)):
+        yield
+
+
+@contextmanager
+def _attached(words: Sequence[str], processes: int) -> Iterator[None]:
+    if not shutil.which("strace"):
+        raise Broken("there is no strace on this machine: install it to meddle with system calls")
+    tracer = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
-        for _ in pids:
+        for _ in range(processes):
             said = tracer.stderr.readline() if tracer.stderr else ""
             if "attached" not in said:
                 raise Broken(f"strace may not trace processes here: {said.strip() or 'it says nothing'}")
