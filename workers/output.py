@@ -25,6 +25,7 @@ LONGEST_LINE = 8 * 1024  # bytes; a longer one is broken into several
 PIPE_BYTES = 256 * 1024  # room for bursts
 
 _TAG = re.compile(rb"\x1e(\d{1,19})\x1f")  # an id of 64 bits: more digits are somebody's text
+_AS_WRITTEN = re.compile(rb"(?:\x1e[1-9]\d{0,18}\x1f[^\x1e\n]{0,%d}\n)*+" % LONGEST_LINE)
 
 
 def capture(current_task: Callable[[], int]) -> Outlet:
@@ -108,27 +109,26 @@ class LineRelay:
 
         A line whose end has not come yet is kept until it does, or until it is too long.
         """
-        *lines, partial = (self._partial.pop(worker_id, b"") + data).split(b"\n")
-        overlong, partial = _break_off(partial)
+        data = self._partial.pop(worker_id, b"") + data
+        end = data.rfind(b"\n") + 1
+        overlong, partial = _break_off(data[end:])
         if partial:
             self._partial[worker_id] = partial
-        self._put([piece for line in lines + overlong for piece in _pieces(line, worker_id, task_now)])
+        lines = data[:end] + b"".join(piece + b"\n" for piece in overlong)
+        self._put(_for_people(lines, worker_id, task_now))
 
     def finish(self, worker_id: int, task_now: int = 0) -> None:
         """After the last of a worker's output: its line without an end goes out as it is."""
         partial = self._partial.pop(worker_id, b"")
         if partial:
-            self._put(list(_pieces(partial, worker_id, task_now)))
+            self._put(_for_people(partial + b"\n", worker_id, task_now))
 
-    def _put(self, lines: list[bytes]) -> None:
-        block, count = b"", 0
-        for line in lines:
-            if block and len(block) + len(line) > ATOMIC:
-                self._write(block, count)
-                block, count = b"", 0
-            block, count = block + line, count + 1
-        if block:
-            self._write(block, count)
+    def _put(self, lines: bytes) -> None:
+        start = 0
+        while start < len(lines):
+            end = (lines.rfind(b"\n", start, start + ATOMIC) + 1) or (lines.index(b"\n", start) + 1)
+            self._write(lines[start:end], lines.count(b"\n", start, end))
+            start = end
 
     def _write(self, block: bytes, lines: int) -> None:
         if self._is_torn:
@@ -177,6 +177,15 @@ def _break_off(partial: bytes) -> tuple[list[bytes], bytes]:
         overlong.append(tag + text[:LONGEST_LINE])
         text = text[LONGEST_LINE:]
     return overlong, tag + text
+
+
+def _for_people(lines: bytes, worker_id: int, task_now: int) -> bytes:
+    """Tags become prefixes: 0.3 µs a line where each begins with its own, 2 µs else."""
+    if _AS_WRITTEN.fullmatch(lines):
+        for task in set(_TAG.findall(lines)):
+            lines = lines.replace(b"\x1e%b\x1f" % task, b"[task %b] " % task)
+        return lines
+    return b"".join(piece for line in lines[:-1].split(b"\n") for piece in _pieces(line, worker_id, task_now))
 
 
 def _pieces(line: bytes, worker_id: int, task_now: int) -> Iterator[bytes]:
