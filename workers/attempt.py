@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -121,12 +122,34 @@ def _traceback(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, trace)
     except BaseException:
         lines = [_one_line(error)]
-    text = _storable("".join(lines))
-    if len(text) <= LONGEST_TRACEBACK:
-        return without_secrets(text)
+    length = sum(map(len, lines))
+    if length <= LONGEST_TRACEBACK:
+        return without_secrets(_storable("".join(lines)))
     half = LONGEST_TRACEBACK // 2
-    head, tail = without_secrets(text[: half + _MARGIN])[:half], without_secrets(text[-half - _MARGIN :])[-half:]
-    return f"{head}\n… {len(text) - 2 * half} characters left out …\n{tail}"
+    head = without_secrets(_storable(_beginning(lines, half + _MARGIN)))[:half]
+    tail = without_secrets(_storable(_ending(lines, half + _MARGIN)))[-half:]
+    return f"{head}\n… {length - 2 * half} characters left out …\n{tail}"
+
+
+def _beginning(lines: Sequence[str], characters: int) -> str:
+    """Of a text in pieces, any of which may be huge: what is not kept is not copied."""
+    parts: list[str] = []
+    for line in lines:
+        parts.append(line[:characters])
+        characters -= len(parts[-1])
+        if not characters:
+            break
+    return "".join(parts)
+
+
+def _ending(lines: Sequence[str], characters: int) -> str:
+    parts: list[str] = []
+    for line in reversed(lines):
+        parts.append(line[-characters:])
+        characters -= len(parts[-1])
+        if not characters:
+            break
+    return "".join(reversed(parts))
 
 
 def _storable(text: str) -> str:
