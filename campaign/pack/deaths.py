@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
+from typing import Any
 
 from campaign.handlers import Payload
-from campaign.pack import crashes, killed
+from campaign.pack import crashes, killed, lower
 
 _kept: list[bytearray] = []
 
@@ -25,17 +27,13 @@ killed("kills its parent", "fork server", kind="apart")(lambda _: os.kill(os.get
 
 @crashes("recurses to death in C", "SIGSEGV")
 def recurse_in_c(_: Payload) -> None:
-    """Each level is a frame of C, and nothing bounds them."""
-    function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-    two = (ctypes.c_int * 2)(2, 1)
+    """Each level is a frame of C, and nothing bounds them but a stack of 1 MB: it is to die, not to compute."""
+    lower(resource.RLIMIT_STACK, 1 << 20)
     sys.setrecursionlimit(10**9)
-
-    def deeper(*__: int) -> int:
-        ctypes.PyDLL(None).qsort(two, 2, 4, in_c)
-        return 0
-
-    in_c = function(deeper)
-    deeper()
+    nested: tuple[Any, ...] = ()
+    for _level in range(20_000):
+        nested = (nested,)
+    hash(nested)
     ctypes.string_at(0)  # where Python bounds them after all
 
 
