@@ -15,7 +15,7 @@ MOST = 64  # that sleep
 WINDOW_NS = 100_000_000  # without a handler, over which they are judged
 BUSY = 0.25  # of the window, on a processor
 LOOK_AGAIN_S = 0.2
-FIRST_LOOK_S, GLANCE_S = 0.03, 0.001  # at those who are new; it ends when they have slept
+FIRST_LOOK_S, GLANCE_S = 0.015, 0.001  # at those who are new; it ends when they have slept
 
 WORK_ON = "threads that its handlers have left behind work on"
 
