@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -40,11 +40,13 @@ class Birth:
     output: int
 
 
-def bear(birth: Birth, registry: Registry, worker_main: WorkerMain, let_go: Callable[[], None]) -> int:
+@contextmanager
+def bear(birth: Birth, registry: Registry, worker_main: WorkerMain, let_go: Callable[[], None]) -> Iterator[int]:
     """Forks a worker; its pid. `let_go` closes, in the worker, what belongs to the fork server.
 
-    The worker leads its session and is bound to the fork server when this returns: one that was stopped before would
-    outlive us. The descriptors in `birth` stay open here. Raises OSError when there is no room for another process.
+    The worker leads its session and is bound to the fork server when the block is left: one that was stopped before
+    would outlive us. The descriptors in `birth` stay open here. Raises OSError when there is no room for another
+    process.
     """
     fork_server = os.getpid()
     hears, tells = os.pipe2(os.O_CLOEXEC)
@@ -53,11 +55,11 @@ def bear(birth: Birth, registry: Registry, worker_main: WorkerMain, let_go: Call
         pid = fork_with_signals_blocked()
         if pid == 0:
             leave_by(lambda: _live(birth, fork_server, (hears, tells), let_go, registry, worker_main))
+        yield pid
     finally:
         os.close(tells)
         with open(hears, "rb", buffering=0) as settled:
             settled.read(1)  # the end of file: the newborn has closed its end, or is dead, or there is none
-    return pid
 
 
 def leave_by(main: Callable[[], int]) -> NoReturn:

@@ -177,17 +177,23 @@ class _ForkServer:
         if ARMED:
             reach("before_fork")
         try:
-            pid = bear(Birth(boot, control, output), self._registry, self._worker_main, self._let_go)
-            self._pids[worker] = pid
-            pidfd = os.pidfd_open(pid)
+            # It is told of while it settles; what is asked for next, we hear when it has.
+            with bear(Birth(boot, control, output), self._registry, self._worker_main, self._let_go) as pid:
+                self._pids[worker] = pid
+                self._report_birth(worker, pid)
         except (OSError, MemoryError) as error:
             self._abort_birth(worker, error)
             return
         finally:
             os.close(control)
             os.close(output)
-        self._report({"op": "forked", "worker": worker, "pid": pid}, pidfd)
-        os.close(pidfd)
+
+    def _report_birth(self, worker: int, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        try:
+            self._report({"op": "forked", "worker": worker, "pid": pid}, pidfd)
+        finally:
+            os.close(pidfd)
 
     def _abort_birth(self, worker: int, error: Exception) -> None:
         """No room for a process, or for the descriptor that stands for it: then there is to be no worker either."""

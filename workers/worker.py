@@ -89,7 +89,8 @@ class Worker:
         self._registry = registry
         self._channel = channel
         self._slot = Slot.open(boot.slot)
-        self._claims: Claims = SqliteStore(Path(boot.database)).claims(boot.worker)
+        run = Path(boot.slot).parent.parent
+        self._claims: Claims = SqliteStore(Path(boot.database), run=run).claims(boot.worker)
         self._admission: Admission | None = None
         self._kinds: dict[str, int] = {}
         self._handlers: dict[int, Registered] = {}

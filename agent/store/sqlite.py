@@ -28,9 +28,12 @@ class SqliteStore:
     """The verbs over one database file, by who uses them. The parts are made when first asked for: a caller that only
     enqueues imports nothing else."""
 
-    def __init__(self, path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS) -> None:
+    def __init__(
+        self, path: Path, patience_s: float | None = None, busy_ms: int = BUSY_TIMEOUT_MS, run: Path | None = None
+    ) -> None:
+        """`run`: its run directory, from whoever has made and checked it."""
         self.path = path
-        self.run_directory = run_directory(path)
+        self.run_directory = run or run_directory(path)
         lock = WriteLock.of_today(self.run_directory)
         if patience_s is not None:  # the lock is the process's: a second store does not take its patience away
             lock.patience_s = patience_s
