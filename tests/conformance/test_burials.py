@@ -160,6 +160,13 @@ def test_workers_are_known_from_birth_to_burial(scene: Scene) -> None:
     assert [each.id for each in scene.store.custody.workers()] == [BOB]
 
 
+def test_a_birth_that_is_told_again_is_the_same_birth(scene: Scene) -> None:
+    """Its COMMIT may have reported an error and stand nevertheless."""
+    scene.birth(BOB)
+    scene.birth(BOB)
+    assert [row.id for row in scene.store.custody.workers()].count(BOB) == 1
+
+
 def test_owners_that_nobody_knows_are_told_and_can_be_buried(scene: Scene) -> None:
     scene.birth(BOB)
     scene.add(4)

@@ -2,7 +2,7 @@
 
 -- name: add_worker
 INSERT INTO worker (id, pid, start_ticks, boot_id, pid_ns, state, born_at, since, heartbeat_at)
-VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?) ON CONFLICT (id) DO NOTHING
 
 -- name: set_worker
 UPDATE worker SET state = ?, since = ? WHERE id = ? AND gone_at IS NULL

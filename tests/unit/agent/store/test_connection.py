@@ -251,13 +251,9 @@ def test_a_damaged_database_is_told_as_such(store: SqliteStore, path: Path) -> N
         open_store(path).tasks.list(None, None, 9)
 
 
-def test_a_broken_rule_is_told_as_such(store: SqliteStore) -> None:
-    worker = store.custody
-    from agent.host import Identity
-
-    worker.add_worker(1, Identity("boot", 1, 1, 1), 1)
-    with pytest.raises(StoreError, match="refused a change that breaks its rules"):
-        worker.add_worker(1, Identity("boot", 1, 1, 1), 1)
+def test_a_broken_rule_is_told_as_such(connection: Connection) -> None:
+    with pytest.raises(StoreError, match="refused a change that breaks its rules"), connection.writing() as cursor:
+        cursor.execute("INSERT INTO type (name) VALUES (NULL)")
 
 
 def test_a_full_disk_is_told_and_nothing_is_half_written(store: SqliteStore, connection: Connection) -> None:
