@@ -132,6 +132,8 @@ class Scene:
         return [sys.executable, CHECKOUT / "enhanced_automation_agent.py", "--config", self.config, *words]
 
     def _is_idle(self) -> bool:
+        if not self.database.exists():
+            return False  # `resume` has yet to make it
         return [worker["state"] for worker in self.agent.workers()] == ["idle"] * self.workers
 
     def __enter__(self) -> Self:
