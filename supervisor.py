@@ -312,7 +312,8 @@ class Supervisor:
         if self._parts.governing.state.paused_until is None:
             self._pool.stops.thaw_all("pause")  # with every sample: the database may have refused when it ended
         self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
-        self._parts.chores.poke(self._pool.is_at_work)
+        if self._pool.is_at_work or self._parts.chores.is_active or decisions:
+            self._parts.chores.poke(self._pool.is_at_work)
         self._parts.undertaker.watch_memory()
         self._parts.rotate_logs()
         if self._parts.wall.follow():

@@ -32,6 +32,10 @@ class Outbox(Protocol):
         """At most `limit` deliveries whose time has come, the longest due first."""
         ...
 
+    def next_due(self) -> int | None:
+        """When the next delivery's time comes; None: there is none."""
+        ...
+
     def delivered(self, delivery: int, now_us: int, /) -> None:
         """It has arrived."""
         ...

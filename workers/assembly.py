@@ -147,7 +147,7 @@ def start_chores(config: Config, database: Path, clock: Clock) -> Chores:
     """The chore thread, running, on a store of its own."""
     store = SqliteStore(database)
     chores = Chores(
-        store, clock, retention(config), Escalator(store.outbox, channels(config, clock), clock).deliver_due
+        store, clock, retention(config), Escalator(store.outbox, channels(config, clock), clock).deliver
     )
     chores.start()
     return chores
@@ -177,4 +177,4 @@ def _reconfigure(parts: Parts, config: Config, ways: Mapping[str, Channel]) -> N
     parts.governing.channels = tuple(ways)
     parts.undertaker.settings = worker_settings(config)
     parts.chores.retention = retention(config)
-    parts.chores.deliver = Escalator(SqliteStore(parts.store.path).outbox, ways, parts.clock).deliver_due
+    parts.chores.deliver = Escalator(SqliteStore(parts.store.path).outbox, ways, parts.clock).deliver

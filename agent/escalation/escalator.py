@@ -51,6 +51,12 @@ class Escalator:
 
         self._log = get_logger()
 
+    def deliver(self) -> float | None:
+        """One round; seconds until the next is worth while, None: nothing waits. Raises StoreError as `deliver_due`."""
+        self.deliver_due()
+        due_at = self._outbox.next_due()
+        return None if due_at is None else max(FIRST_S, (due_at - self._clock.now()) / SECOND)
+
     def deliver_due(self) -> Tally:
         """One round. A network's trouble is never raised; StoreError is, when the outbox cannot be read or written."""
         failed: set[str] = set()

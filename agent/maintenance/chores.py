@@ -1,4 +1,4 @@
-"""The chore thread: wakes when poked; a chore that fails is logged and tried again."""
+"""The chore thread: wakes when poked, or when a chore has asked for it; one that fails is logged and tried again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PAGE_BYTES = 4096
 CHECKPOINT_AT_BYTES = 4 * 1024 * 1024
 WATCH_LOG_S = 0.05  # while workers write
 TROUBLE_S = 1.0  # … and the last look failed
+AGAIN_S = 2.0  # after a chore that failed, or has not come to its end
 PRUNE_EVERY_S = 60.0
 BATCHES_A_TURN = 20
 IDLE_S = 60.0
@@ -33,9 +34,11 @@ class Retention:
 
 
 class Chores(threading.Thread):
-    """Runs until `stop`. `deliver` sends what the outbox holds."""
+    """Runs until `stop`. `deliver` sends what the outbox holds; it says in how many seconds to call it again."""
 
-    def __init__(self, store: SqliteStore, clock: Clock, retention: Retention, deliver: Callable[[], object]) -> None:
+    def __init__(
+        self, store: SqliteStore, clock: Clock, retention: Retention, deliver: Callable[[], float | None]
+    ) -> None:
         super().__init__(name="chores", daemon=True)
         self.retention = retention
         self.deliver = deliver
@@ -44,13 +47,13 @@ class Chores(threading.Thread):
         self._clock_watch = ClockWatch(store.upkeep, clock)
         self._poked = threading.Event()
         self._stopping = False
-        self._is_active = False
+        self.is_active = False
         self._prune_due_ns = 0
         self._refused: set[str] = set()  # chores that the store refused the last time, which was told
 
     def poke(self, is_active: bool) -> None:
         """Look around now. `is_active`: workers write, so the log is watched."""
-        self._is_active = is_active
+        self.is_active = is_active
         self._poked.set()
 
     def stop(self, timeout: float) -> None:
@@ -63,18 +66,19 @@ class Chores(threading.Thread):
     def run(self) -> None:
         """The thread."""
         while not self._stopping:
-            self._attempt("checkpoint", self._checkpoint)
-            self._attempt("outbox", self.deliver)
-            self._attempt("retention", self._prune)
-            while self._is_active and not self._poked.wait(self._watch_s()) and not self._stopping:
+            chores = {"checkpoint": self._checkpoint, "outbox": self.deliver, "retention": self._prune}
+            rest_s = min(self._attempt(name, chore) for name, chore in chores.items())
+            while self.is_active and not self._poked.wait(self._watch_s()) and not self._stopping:
                 self._attempt("checkpoint", self._checkpoint)
-            self._poked.wait(IDLE_S)
+            self._poked.wait(rest_s)
             self._poked.clear()
         self._store.close()
 
-    def _attempt(self, name: str, chore: Callable[[], object]) -> None:
+    def _attempt(self, name: str, chore: Callable[[], float | None]) -> float:
+        """In how many seconds there is more to do."""
+        rest_s: float | None = AGAIN_S
         try:
-            chore()
+            rest_s = chore()
         except AgentError as error:
             if name not in self._refused:
                 _log().error("store.degraded", chore=name, error=str(error))
@@ -85,6 +89,7 @@ class Chores(threading.Thread):
             if name in self._refused:
                 self._refused.remove(name)
                 _log().info("store.recovered", chore=name)
+        return IDLE_S if rest_s is None else min(IDLE_S, rest_s)
 
     def _watch_s(self) -> float:
         return TROUBLE_S if "checkpoint" in self._refused else WATCH_LOG_S
@@ -97,10 +102,10 @@ class Chores(threading.Thread):
                 reach("during_checkpoint")
             self._store.upkeep.checkpoint(finish=True)
 
-    def _prune(self) -> None:
+    def _prune(self) -> float | None:
         now = self._clock.now()  # first: should the clock be set right after, it is looked at below
         if not self._clock_watch.is_trusted() or self._clock.monotonic() < self._prune_due_ns:
-            return
+            return None
         self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
         tasks = self._prune_tasks(now)
         rest = self._store.upkeep.prune_rest(
@@ -108,6 +113,7 @@ class Chores(threading.Thread):
         )
         if tasks or rest:
             _log().info("retention.done", tasks=tasks, rows=rest)
+        return None if self._prune_due_ns else AGAIN_S
 
     def _prune_tasks(self, now: int) -> int:
         finished_before = _before(now, self.retention.finished_s)

@@ -33,6 +33,9 @@ class Box:
         due = sorted((each for each in self.waiting.values() if each.due_at <= now_us), key=lambda each: each.due_at)
         return due[:limit]
 
+    def next_due(self) -> int | None:
+        return min((each.due_at for each in self.waiting.values()), default=None)
+
     def delivered(self, delivery: int, now_us: int, /) -> None:
         del self.waiting[delivery]
         self.done.append(("delivered", delivery, now_us))
@@ -100,6 +103,17 @@ def test_what_is_due_is_delivered_and_what_is_not_waits(box: Box, clock: Hands, 
     assert [(entry["event"], entry["delivery"], entry["answer"]) for entry in logged] == [
         ("escalation.delivered", 1, "ok")
     ]
+
+
+def test_a_round_tells_when_the_next_is_worth_while(box: Box, clock: Hands) -> None:
+    escalator = Escalator(box, {"webhook": Fake(), "email": Fake(ChannelError("busy"))}, clock)
+    assert escalator.deliver() is None
+
+    box.waiting = {1: letter(1), 2: letter(2, due_at=NOW + 60 * SECOND)}
+    assert escalator.deliver() == 60
+
+    box.waiting = {3: letter(3, "email"), 4: letter(4, "email")}
+    assert escalator.deliver() == 2, "what still waits for a channel that fails has its turn soon, not at once"
 
 
 def test_a_receiver_that_fails_once_gets_the_message_on_the_next_try(

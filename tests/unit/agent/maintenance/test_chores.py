@@ -45,6 +45,19 @@ def test_a_chore_that_fails_is_told_of_and_tried_again(
     assert str(error) in capsys.readouterr().out
 
 
+def test_what_is_to_be_delivered_later_is_without_anybody_asking(chores: Chores) -> None:
+    calls: list[int] = []
+
+    def deliver() -> float:
+        calls.append(1)
+        return 0.02
+
+    chores.deliver = deliver
+    chores.start()
+
+    until(lambda: len(calls) > 2, what="two more rounds")
+
+
 def test_a_disk_that_refuses_a_chore_is_told_of_once_and_so_is_its_end(
     chores: Chores, capsys: pytest.CaptureFixture[str]
 ) -> None:
