@@ -33,7 +33,7 @@ def governor_of(store: SqliteStore, config: Config) -> dict[str, Any]:
         "limit": 0 if is_stopped else state.effective_limit(settings),
         "max": settings.max_concurrent,
         "paused_until": to_iso(round(until * SECOND) if until is not None else standing.paused.get(EVERYTHING)),
-        "reasons": [*state.reasons, *_operators_pauses(standing)],
+        "reasons": [*state.reasons, *_operators_orders(standing)],
     }
 
 
@@ -67,12 +67,14 @@ def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str,
     return {"applied": is_applied, "paused": paused, "max": standing.max or config.bulk.max_concurrent}
 
 
-def _operators_pauses(standing: Standing) -> list[str]:
-    return [
-        f"paused by an operator: {'everything' if scope == EVERYTHING else scope}"
-        + (f" until {to_iso(until)}" if until else "")
+def _operators_orders(standing: Standing) -> list[str]:
+    orders = [
+        (f"paused by an operator: {'everything' if scope == EVERYTHING else scope}", until)
         for scope, until in sorted(standing.paused.items())
     ]
+    if standing.max:
+        orders.append((f"scaled by an operator to {standing.max} workers", standing.max_until))
+    return [order + (f" until {to_iso(until)}" if until else "") for order, until in orders]
 
 
 def wanted(store: SqliteStore, standing: Standing) -> Standing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -9,7 +10,7 @@ import click
 
 from agent.cli.invocation import Build, Invocation
 from agent.cli.output import complain, note
-from agent.errors import AgentError
+from agent.errors import AgentError, Unavailable
 
 COMMANDS = {
     "enqueue": "enqueue",
@@ -30,6 +31,15 @@ COMMANDS = {
 """Each command and its module in `agent.cli.commands`, in the order in which help shows them."""
 
 FAILURE, INTERRUPTED = 1, 130
+
+CURES = {
+    errno.EMFILE: "let this process open more files (ulimit -n; LimitNOFILE= in a unit)",
+    errno.ENFILE: "let the system open more files (sysctl fs.file-max)",
+    errno.ENOMEM: "free some memory",
+    errno.ENOSPC: "make room on its disks",
+    errno.EDQUOT: "make room within the user's quota",
+}
+"""What to do where the system refuses what any program may need."""
 
 
 class LazyGroup(click.Group):
@@ -110,6 +120,9 @@ def run(argv: Sequence[str] | None, build: Build) -> int:
         return error.exit_code
     except Exception as error:
         _trace(invocation)
+        if isinstance(error, OSError) and (cure := CURES.get(error.errno or 0)):
+            complain(f"the system has no more to give ({error.strerror}): {cure}")
+            return Unavailable.exit_code
         hint = "" if invocation.debug else "; --debug before the command shows where"
         complain(f"a bug in the agent, not in what you typed: {type(error).__name__}: {error}{hint}")
         return FAILURE

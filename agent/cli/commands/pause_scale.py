@@ -39,7 +39,8 @@ def unpause(invocation: Invocation, type: str | None, as_json: bool) -> None:
     agent = invocation.agent()
     _report(agent.unpause(type), as_json)
     for reason in agent.stats()["governor"]["reasons"]:
-        note(f"still {reason}")
+        if not reason.startswith("scaled"):
+            note(f"still {reason}")
 
 
 @click.command()

@@ -53,9 +53,10 @@ def _whole(stats: Mapping[str, Any]) -> Iterator[str]:
         yield f"the oldest queued task waits for {seconds(stats['oldest_queued_s'])}"
     governor = stats["governor"]
     limit = f"governor: at most {governor['limit']} of {governor['max']} workers run tasks"
-    if governor["paused_until"] is not None:
-        limit += f"; paused until {governor['paused_until']}"
-    yield "; ".join([limit, *map(str, governor["reasons"])])
+    reasons, until = [str(reason) for reason in governor["reasons"]], governor["paused_until"]
+    if until is not None and not any(until in reason for reason in reasons):
+        limit += f"; paused until {until}"
+    yield "; ".join([limit, *reasons])
     if stats["supervisor_pid"] is None:
         yield "no supervisor runs: start one with `resume`"
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -188,6 +189,18 @@ def test_a_bug_is_called_one_and_shows_no_traceback(call: Called, agent: FakeAge
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("error: a bug in the agent")
     assert answer.err.count("\n") == 1
+
+
+def test_a_system_that_has_no_more_to_give_is_no_bug(call: Called, agent: FakeAgent) -> None:
+    agent.answers["stats"] = OSError(errno.EMFILE, "Too many open files", "/proc/7/stat")
+
+    answer = call("stats")
+
+    assert (answer.code, answer.out) == (69, "")
+    assert answer.err == (
+        "error: the system has no more to give (Too many open files): let this process open more files"
+        " (ulimit -n; LimitNOFILE= in a unit)\n"
+    )
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("oh"), NotFound("oh")])
