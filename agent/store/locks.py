@@ -213,14 +213,16 @@ class SupervisorLock:
         self._fd = _open_to_look(self._path)
 
     def acquire(self) -> None:
-        """Take it for as long as this process lives. Raises AlreadySupervised, naming the other's pid."""
+        """Take it for as long as this process lives. Raises AlreadySupervised, naming the other's pid; StoreError."""
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno == errno.EBADF:
-                raise StoreError(f"cannot lock {self._path}: its file system is read-only; make it writable") from error
+        except (BlockingIOError, PermissionError) as error:  # both mean that somebody has it: fcntl(2)
             message = "supervises this database already: stop it first, or use another database"
             raise AlreadySupervised(f"{_word(self.holder())} {message}") from error
+        except OSError as error:
+            was_opened_to_look = error.errno == errno.EBADF
+            why = "its file system is read-only; make it writable" if was_opened_to_look else f"{error.strerror}"
+            raise StoreError(f"cannot lock {self._path}: {why}") from error
 
     def holder(self) -> int | None:
         """The pid of the supervisor, or None (also when it is this very process)."""
