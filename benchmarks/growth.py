@@ -32,6 +32,7 @@ from tempfile import TemporaryDirectory
 import apsw
 
 from agent.lifecycle import State
+from agent.store import open_store
 from agent.store.queries import load
 from benchmarks import Broken
 from benchmarks.many_workers import exchanges, percentile
@@ -152,8 +153,7 @@ def _check_room(options: Options, contents: list[Content]) -> None:
 def _prepare(options: Options, content: Content, file: Path) -> None:
     """A database with that content at `file`."""
     with Scene(options) as scene:
-        scene.agent.stats()
-        scene.agent.close()
+        open_store(scene.database).close()
         handle = apsw.Connection(str(scene.database))
         handle.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN").fetchall()
         handle.executemany("INSERT INTO type (name) VALUES (?)", [(name,) for name in _names(content)])
