@@ -67,22 +67,21 @@ def _answer(module: ModuleType, name: str, options: Options) -> bool:
     print(report.table())
     if facts["file_system"] in machine.IN_MEMORY:
         print(f"note: {options.directory} is in memory, where a commit costs nothing: name a directory by --dir")
-    print(f"written to {_write(name, module, options, facts, report)}", flush=True)
+    if not options.quick:  # which gives no figures
+        print(f"written to {_write(name, module, facts, report)}", flush=True)
     return True
 
 
-def _write(name: str, module: ModuleType, options: Options, facts: Facts, report: Report) -> Path:
-    """Figures of a quick run go to a file that says so."""
+def _write(name: str, module: ModuleType, facts: Facts, report: Report) -> Path:
     document = {
         "benchmark": name,
         "question": question(module),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "quick": options.quick,
         "machine": facts,
         **report.document(),
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}{'.quick' if options.quick else ''}.json"
+    path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
