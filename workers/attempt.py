@@ -122,9 +122,11 @@ def _traceback(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, trace)
     except BaseException:
         lines = [_one_line(error)]
+    if sum(map(len, lines)) <= LONGEST_TRACEBACK:
+        lines = [_storable("".join(lines))]  # which may make it longer
     length = sum(map(len, lines))
     if length <= LONGEST_TRACEBACK:
-        return without_secrets(_storable("".join(lines)))
+        return without_secrets("".join(lines))
     half = LONGEST_TRACEBACK // 2
     head = without_secrets(_storable(_beginning(lines, half + _MARGIN)))[:half]
     tail = without_secrets(_storable(_ending(lines, half + _MARGIN)))[-half:]

@@ -54,3 +54,13 @@ def test_a_secret_that_a_cut_parts_from_its_name_is_hidden(before: int, after: i
 
 def test_an_error_of_any_length_is_cut_in_no_time() -> None:
     assert len(failure(refuse("token " * 2_000_000)).error) <= LONGEST_ERROR
+
+
+@pytest.mark.parametrize("times", [LONGEST_TRACEBACK // 4, LONGEST_TRACEBACK])
+def test_a_text_that_grows_as_it_is_made_storable_is_cut_as_well(times: int) -> None:
+    found = failure(refuse("\ud800" * times + "the end"))
+
+    told = str(found.traceback)
+    assert "\\ud800" in told
+    assert told.endswith("the end\n")
+    assert len(told) <= LONGEST_TRACEBACK + 100
