@@ -264,7 +264,7 @@ class Supervisor:
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
-        self._parts.wall.follow()  # before what has its end by it
+        self._follow_the_clock()  # before what has its end by it
         waiting = self._parts.waiting()
         if waiting.has_commands or self._parts.commands.has_open:
             self._parts.commands.obey()
@@ -278,6 +278,11 @@ class Supervisor:
         self._pool.ring(self._parts.runnable(waiting.queued, self._types or {}))
         if self._drains and not self._parts.store.custody.unfinished():
             self._stop(is_forced=False)
+
+    def _follow_the_clock(self) -> None:
+        if self._parts.wall.follow():  # what is due, tasks and letters, is due at another time now
+            self._timetable.now("look")
+            self._parts.chores.poke(self._pool.is_at_work)
 
     @property
     def _drains(self) -> bool:
@@ -312,14 +317,11 @@ class Supervisor:
         if self._parts.governing.state.paused_until is None:
             self._pool.stops.thaw_all("pause")  # with every sample: the database may have refused when it ended
         self._pool.recycle_above(self._parts.config.bulk.max_worker_rss_mb * 1_000_000, reading.worker_rss)
-        if self._pool.is_at_work or self._parts.chores.is_active or decisions:
-            self._parts.chores.poke(self._pool.is_at_work)
+        self._parts.chores.sampled(self._pool.is_at_work, is_news=bool(decisions))
         self._parts.undertaker.watch_memory()
         self._parts.rotate_logs()
-        if self._parts.wall.follow():
-            self._timetable.now("look")
-        if self._parts.recovered.waiting:
-            self._parts.recover_again()
+        self._follow_the_clock()
+        self._parts.recover_again()
 
     def _act_on(self, decisions: Sequence[Decision]) -> None:
         if not decisions:

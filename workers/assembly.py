@@ -75,9 +75,10 @@ class Parts:
         return PoolView(workers, self.pool.inflight(), frozen, queued, tuple(sorted(paused)))
 
     def recover_again(self) -> None:
-        """Look once more at owners that nobody could prove dead."""
-        stale_s = 2 * self.config.telemetry.sample_interval_s
-        self.recovered = recover(self.store, self.clock, stale_s, self.pool.workers, self.recovered)
+        """Look once more at owners that nobody could prove dead, if there are any."""
+        if self.recovered.waiting:
+            stale_s = 2 * self.config.telemetry.sample_interval_s
+            self.recovered = recover(self.store, self.clock, stale_s, self.pool.workers, self.recovered)
 
     def rotate_logs(self) -> None:
         """Begin new log files where the old ones have grown large; a directory that forbids it stops nobody."""

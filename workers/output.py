@@ -180,11 +180,9 @@ def _break_off(partial: bytes) -> tuple[list[bytes], bytes]:
 
 
 def _for_people(lines: bytes, worker_id: int, task_now: int) -> bytes:
-    """Tags become prefixes: 0.3 µs a line where each begins with its own, 2 µs else."""
+    """Tags become prefixes, in one go where there is one before each line and no other."""
     if _AS_WRITTEN.fullmatch(lines):
-        for task in set(_TAG.findall(lines)):
-            lines = lines.replace(b"\x1e%b\x1f" % task, b"[task %b] " % task)
-        return lines
+        return _TAG.sub(rb"[task \1] ", lines)
     return b"".join(piece for line in lines[:-1].split(b"\n") for piece in _pieces(line, worker_id, task_now))
 
 

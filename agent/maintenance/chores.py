@@ -47,14 +47,19 @@ class Chores(threading.Thread):
         self._clock_watch = ClockWatch(store.upkeep, clock)
         self._poked = threading.Event()
         self._stopping = False
-        self.is_active = False
+        self._is_active = False
         self._prune_due_ns = 0
         self._refused: set[str] = set()  # chores that the store refused the last time, which was told
 
     def poke(self, is_active: bool) -> None:
         """Look around now. `is_active`: workers write, so the log is watched."""
-        self.is_active = is_active
+        self._is_active = is_active
         self._poked.set()
+
+    def sampled(self, is_active: bool, is_news: bool) -> None:
+        """With every sample, which is worth a look around while workers write, just after, and if there is news."""
+        if is_active or self._is_active or is_news:
+            self.poke(is_active)
 
     def stop(self, timeout: float) -> None:
         """End after the chore under way; a last checkpoint comes with the store's closing."""
@@ -68,7 +73,7 @@ class Chores(threading.Thread):
         while not self._stopping:
             chores = {"checkpoint": self._checkpoint, "outbox": self.deliver, "retention": self._prune}
             rest_s = min(self._attempt(name, chore) for name, chore in chores.items())
-            while self.is_active and not self._poked.wait(self._watch_s()) and not self._stopping:
+            while self._is_active and not self._poked.wait(self._watch_s()) and not self._stopping:
                 self._attempt("checkpoint", self._checkpoint)
             self._poked.wait(rest_s)
             self._poked.clear()
@@ -104,8 +109,10 @@ class Chores(threading.Thread):
 
     def _prune(self) -> float | None:
         now = self._clock.now()  # first: should the clock be set right after, it is looked at below
-        if not self._clock_watch.is_trusted() or self._clock.monotonic() < self._prune_due_ns:
+        if not self._clock_watch.is_trusted():
             return None
+        if (wait_ns := self._prune_due_ns - self._clock.monotonic()) > 0:
+            return wait_ns / 1e9
         self._prune_due_ns = self._clock.monotonic() + int(PRUNE_EVERY_S * 1e9)
         tasks = self._prune_tasks(now)
         rest = self._store.upkeep.prune_rest(

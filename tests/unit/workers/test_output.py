@@ -322,3 +322,8 @@ def test_a_worker_in_flood_and_a_relay_lose_nothing_while_somebody_reads(pipe: P
     for descriptor in out:
         os.close(descriptor)
     until(lambda: _read(pipe) == b"")
+
+
+def test_lines_of_many_tasks_in_one_block_bear_each_its_own(pipe: Pipe) -> None:
+    lines = [b"\x1e%d\x1fdone\n" % number for number in range(1, 1001)]
+    assert _relayed(pipe, b"".join(lines)) == "".join(f"[task {number}] done\n" for number in range(1, 1001))
