@@ -109,7 +109,8 @@ class _Moving:
             self._see_that_nobody_ended()
         self._jump_to(0)
         self._see_that_nothing_waits_for_years()
-        self._jump_to(YEARS_10 + 60)  # what was delayed while the clock was ahead is due now
+        asleep_s = 3600 * self._faults["suspend"]  # by which the clock may have been further ahead
+        self._jump_to(YEARS_10 + asleep_s + 60)  # what was delayed while the clock was ahead is due now
         self._world.finish()
         self._judge_deadlines()
         return self._world.judge(self._faults, self._deaths, self._breaches, wall_is_true=False)
