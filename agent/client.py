@@ -133,11 +133,11 @@ class Client:
         """Why an unfinished task does not go on."""
         from agent.overview import held_up
 
-        found = self.store.tasks.find(_checked(task))
+        found = self.existing.tasks.find(_checked(task))
         is_running = found.state in (State.RESERVED, State.IN_PROGRESS)
         if found.state in FINISHED:
             return None
-        return held_up(self.store, self.config, None if is_running else found.type, self.clock.now())
+        return held_up(self.existing, self.config, None if is_running else found.type, self.clock.now())
 
     def cancel(self, task: int) -> str:
         """Cancel a task: "cancelled", or "requested" when a worker has it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -127,31 +126,10 @@ def _traceback(error: BaseException) -> str:
     length = sum(map(len, lines))
     if length <= LONGEST_TRACEBACK:
         return without_secrets("".join(lines))
-    half = LONGEST_TRACEBACK // 2
-    head = without_secrets(_storable(_beginning(lines, half + _MARGIN)))[:half]
-    tail = without_secrets(_storable(_ending(lines, half + _MARGIN)))[-half:]
+    half, looked_at = LONGEST_TRACEBACK // 2, LONGEST_TRACEBACK // 2 + _MARGIN  # one of the lines may be huge
+    head = without_secrets(_storable("".join(line[:looked_at] for line in lines)[:looked_at]))[:half]
+    tail = without_secrets(_storable("".join(line[-looked_at:] for line in lines)[-looked_at:]))[-half:]
     return f"{head}\n… {length - 2 * half} characters left out …\n{tail}"
-
-
-def _beginning(lines: Sequence[str], characters: int) -> str:
-    """Of a text in pieces, any of which may be huge: what is not kept is not copied."""
-    parts: list[str] = []
-    for line in lines:
-        parts.append(line[:characters])
-        characters -= len(parts[-1])
-        if not characters:
-            break
-    return "".join(parts)
-
-
-def _ending(lines: Sequence[str], characters: int) -> str:
-    parts: list[str] = []
-    for line in reversed(lines):
-        parts.append(line[-characters:])
-        characters -= len(parts[-1])
-        if not characters:
-            break
-    return "".join(reversed(parts))
 
 
 def _storable(text: str) -> str:

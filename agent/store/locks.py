@@ -220,9 +220,8 @@ class SupervisorLock:
             message = "supervises this database already: stop it first, or use another database"
             raise AlreadySupervised(f"{_word(self.holder())} {message}") from error
         except OSError as error:
-            was_opened_to_look = error.errno == errno.EBADF
-            why = "its file system is read-only; make it writable" if was_opened_to_look else f"{error.strerror}"
-            raise StoreError(f"cannot lock {self._path}: {why}") from error
+            why = "its file system is read-only" if error.errno == errno.EBADF else error.strerror
+            raise StoreError(f"cannot lock {self._path}: {why}; make it writable, or use another disk") from error
 
     def holder(self) -> int | None:
         """The pid of the supervisor, or None (also when it is this very process)."""
