@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ from agent.private import make_file
 
 MINIMUM_SQLITE = (3, 54)  # earlier ones can corrupt a WAL that is checkpointed while others write
 LONGEST_LOG = 4096  # pages: where the chore thread does not keep the log short, or there is none, whoever commits does
+MAKERS_LOOK_S = 0.001  # between two tries of two processes that make one database
 
 
 def check_sqlite() -> None:
@@ -39,12 +41,25 @@ def connect(path: Path, patience_ms: int, read_only: bool) -> apsw.Connection:
     handle.set_busy_timeout(patience_ms)
     handle.execute("PRAGMA trusted_schema = OFF")
     if not read_only:
-        if handle.pragma("page_count") == 0:  # a new one: what may be another program's stays as it is
-            handle.pragma("journal_mode", "wal")
+        _begin_a_log(handle, patience_ms)
         handle.execute("PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")
         handle.execute(f"PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
     handle.pragma("schema_version")  # the first look opens the log and its index
     return handle
+
+
+def _begin_a_log(handle: apsw.Connection, patience_ms: int) -> None:
+    """In a new database; what may be another program's stays as it is. SQLite does not wait for who does the same."""
+    deadline = time.monotonic() + patience_ms / 1000
+    while True:
+        try:
+            if handle.pragma("page_count") == 0:
+                handle.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(MAKERS_LOOK_S)
 
 
 def refuse_missing(path: Path) -> None:
