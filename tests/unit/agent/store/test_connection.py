@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -197,6 +201,48 @@ def test_a_foreign_process_that_writes_for_long_is_told_as_locked(store: SqliteS
         process.communicate()
 
     assert store.tasks.enqueue(NEW, 1)
+
+
+def test_who_makes_a_database_waits_for_another_who_is_making_it(path: Path) -> None:
+    """SQLite itself refuses at once to begin a log while somebody is about to write."""
+    path.touch(0o600)
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(StoreLocked, match=f"another process holds {path}"):
+            open_store(path, busy_ms=50)
+        with ThreadPoolExecutor(1) as threads:
+            opened = threads.submit(open_store, path)
+            with pytest.raises(futures.TimeoutError):
+                opened.result(0.1)
+            process.communicate()
+            assert opened.result(10).tasks.enqueue(NEW, 1)
+
+
+def child_that_opens(path: Path, at: float) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            while time.monotonic() < at:
+                pass
+            open_store(path).tasks.enqueue(NEW, 1)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return pid
+
+
+def test_processes_that_make_one_database_at_once_all_get_it(tmp_path: Path) -> None:
+    for n in range(25):
+        path = tmp_path / f"{n}.db"
+        at = time.monotonic() + 0.01
+        children = [child_that_opens(path, at) for _ in range(3)]
+        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+        assert len(open_store(path).tasks.list(None, None, 9)) == 3
 
 
 def test_a_read_only_connection_sees_everything_and_writes_nothing(store: SqliteStore, path: Path) -> None:
