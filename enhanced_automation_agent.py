@@ -151,9 +151,14 @@ class EnhancedAutomationAgent:
         """Store a task for each payload, atomically by the thousand; the ids. An error has the `ids` so far."""
         return self._client.enqueue_many(type, payloads, priority)
 
-    def enqueue_lines(self, lines: Iterable[bytes], type: str | None = None, where: str = "lines") -> list[int]:
-        """Store a task for each line, {"type"?, "payload", "key"?, "priority"?}; all are checked before the first."""
-        return self._client.enqueue_lines(lines, type, where)
+    def enqueue_lines(
+        self, lines: Iterable[bytes], type: str | None = None, where: str = "lines", types: set[str] | None = None
+    ) -> list[int]:
+        """Store a task for each line, {"type"?, "payload", "key"?, "priority"?}; all are checked before the first.
+
+        What types the tasks have is added to `types`.
+        """
+        return self._client.enqueue_lines(lines, type, where, types)
 
     def inspect(self, task: int) -> dict[str, Any]:
         """A task's record. Raises NotFound."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from agent.handlers import check_type, did_you_mean
 from agent.lifecycle import FINISHED, State
 from agent.new_tasks import new_task, seconds, tasks_of_lines, thousands
 from agent.payload import dump_payload, parse_payload
+from agent.plain import plain_payloads
 from agent.store import SqliteStore, open_store
 from agent.task import NewTask, Task
 
@@ -63,13 +65,22 @@ class Client:
     def enqueue_many(self, type_: str, payloads: Iterable[Mapping[str, Any]], priority: int) -> list[int]:
         """Store a task for each payload, atomically by the thousand."""
         asked = new_task(type_, "{}", 0, priority=priority)  # checks once what is the same for all
-        texts = map(self.payload, payloads)
-        return self._store_thousands(NewTask(asked.type, text, None, asked.priority) for text in texts)
+        return self._store_thousands(
+            [NewTask(asked.type, text, None, asked.priority) for text in self._payloads(thousand)]
+            for thousand in thousands(payloads)
+        )
 
-    def enqueue_lines(self, lines: Iterable[bytes], type_: str | None, where: str) -> list[int]:
-        """Store a task for each line of a file; every line is checked before the first is stored."""
-        limit = self.config.persistence.max_payload_bytes
-        return self._store_thousands(list(tasks_of_lines(lines, type_, where, limit)))
+    def enqueue_lines(
+        self, lines: Iterable[bytes], type_: str | None, where: str, types: set[str] | None = None
+    ) -> list[int]:
+        """Store a task for each line of a file; every line is checked before the first is stored.
+
+        What types the tasks have is added to `types`.
+        """
+        tasks = list(chain.from_iterable(tasks_of_lines(lines, type_, where, self._most_bytes)))
+        if types is not None:
+            types.update({task.type for task in tasks})
+        return self._store_thousands(thousands(tasks))
 
     def inspect(self, task: int) -> dict[str, Any]:
         """A task's record. Raises NotFound."""
@@ -180,11 +191,14 @@ class Client:
         self.ring()
         return [each.id for each in stored]
 
-    def _store_thousands(self, tasks: Iterable[NewTask]) -> list[int]:
+    def _payloads(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
+        return plain_payloads(values, self._most_bytes) or [self.payload(value) for value in values]
+
+    def _store_thousands(self, thousands: Iterable[list[NewTask]]) -> list[int]:
         ids: list[int] = []
         try:
-            for chunk in thousands(tasks):
-                ids += self._store_tasks(chunk, self.clock.now())
+            for tasks in thousands:
+                ids += self._store_tasks(tasks, self.clock.now())
         except Exception as error:  # also what the caller's own iterable raises
             error.ids = ids  # type: ignore[attr-defined]
             raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,7 +15,10 @@ from agent.duration import Duration, parse_duration
 from agent.errors import PayloadError, UsageError
 from agent.handlers import MOST_ATTEMPTS, check_type
 from agent.payload import parse_payload, repeated_name
+from agent.plain import plain_lines
 from agent.task import NewTask
+
+T = TypeVar("T")
 
 PRIORITIES = range(-(2**31), 2**31)
 LONGEST_KEY = 1000
@@ -32,22 +35,9 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: int = 0
 
 
-_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class PlainLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What most lines are: no key, and a payload of which nothing needs a closer look; in the documented order."""
-
-    type: str | None = None
-    payload: dict[str, _Whole | float | str | bool | None]
-    priority: int = 0
-
-
 _NAMES = tuple(f'"{name}"'.encode() for name in Line.__struct_fields__)  # as a line has them that escapes nothing
 
 _decode_line = msgspec.json.Decoder(Line).decode
-_decode_plain_line = msgspec.json.Decoder(PlainLine).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def new_task(
@@ -75,17 +65,23 @@ def new_task(
     )  # fmt: skip
 
 
-def tasks_of_lines(lines: Iterable[bytes], default_type: str | None, where: str, limit: int) -> Iterator[NewTask]:
-    """The tasks of a JSON-lines file; blank lines are passed over. Raises PayloadError naming file and line."""
-    for number, text in enumerate(lines, 1):
-        if text.strip():
-            plain = _task_of_plain_line(text, default_type, limit)
-            yield plain or _task_of_line(text, default_type, f"{where}:{number}", limit)
+def tasks_of_lines(
+    lines: Iterable[bytes], default_type: str | None, where: str, limit: int
+) -> Iterator[list[NewTask]]:
+    """The tasks of a JSON-lines file, those of a thousand lines at once; blank lines are passed over.
+
+    Raises PayloadError naming file and line.
+    """
+    first = 1
+    for block in thousands(lines):
+        plain = _tasks_of_plain_lines(block, default_type, limit)
+        yield list(_one_by_one(block, first, default_type, where, limit)) if plain is None else plain
+        first += len(block)
 
 
-def thousands(tasks: Iterable[NewTask]) -> Iterator[list[NewTask]]:
+def thousands(each: Iterable[T]) -> Iterator[list[T]]:
     """Lists of a thousand, the last one shorter."""
-    iterator = iter(tasks)
+    iterator = iter(each)
     while chunk := list(islice(iterator, THOUSAND)):
         yield chunk
 
@@ -96,6 +92,15 @@ def seconds(value: Duration, name: str) -> float:
         return parse_duration(value)
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def _one_by_one(
+    lines: Iterable[bytes], first: int, default_type: str | None, where: str, limit: int
+) -> Iterator[NewTask]:
+    for number, text in enumerate(lines, first):
+        if text.strip():
+            plain = _tasks_of_plain_lines([text], default_type, limit)
+            yield plain[0] if plain else _task_of_line(text, default_type, f"{where}:{number}", limit)
 
 
 def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int) -> NewTask:
@@ -117,27 +122,21 @@ def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int)
         raise PayloadError(f"{where}: {error}") from error
 
 
-def _task_of_plain_line(text: bytes, default_type: str | None, limit: int) -> NewTask | None:
-    """The task of a line that has nothing special about it, in a fifth of the time; None: look closely.
-
-    Such a line has a small, flat payload, and is what its value encodes to, but for one space after commas and colons:
-    so no key stands twice, no number is spelled in a way of its own, and a line that has such spaces inside its strings
-    is not taken for another.
-    """
-    text = text.rstrip(b" \t\r\n")
-    if len(text) > limit:
+def _tasks_of_plain_lines(lines: Sequence[bytes], default_type: str | None, limit: int) -> list[NewTask] | None:
+    """The tasks of lines that have nothing special about them; None: look closely."""
+    plain = plain_lines(lines, limit)
+    if plain is None:
         return None
+    default = default_type or ""
+    tasks = [
+        NewTask(default if line.type is None else line.type, payload, None, line.priority) for line, payload in plain
+    ]
     try:
-        line = _decode_plain_line(text)
-        if _encode(line) not in (text, text.replace(b": ", b":").replace(b", ", b",")):
-            return None
-        type_ = line.type if line.type is not None else default_type
-        if type_ is None:
-            return None
-        _check_place(type_, line.priority)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, UsageError):
+        for type_, priority in {(task.type, task.priority) for task in tasks}:
+            _check_place(type_, priority)
+    except UsageError:
         return None
-    return NewTask(type_, _encode(line.payload).decode(), None, line.priority)
+    return tasks
 
 
 def _on_one_line(text: str) -> str:

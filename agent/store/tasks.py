@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
+
+import apsw
 
 from agent.errors import Conflict, IdempotencyConflict, NotFound, QueueFull
 from agent.lifecycle import FINISHED, State
@@ -134,38 +138,44 @@ def _cancel(cursor: Cursor, task: int, now: int) -> bool:
 
 def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     kinds = {name: type_id(cursor, name) for name in {task.type for task in new}}
+    added: Counter[tuple[int, State]] = Counter()
     if any(task.key is not None for task in new):
-        enqueued = [_insert_one(cursor, task, kinds[task.type], now) for task in new]
-        places = [(kinds[task.type], each.state) for task, each in zip(new, enqueued, strict=True) if not each.existing]
+        enqueued = [_insert_one(cursor, task, kinds[task.type], now, added) for task in new]
     else:
-        rows = [_row(task, kinds[task.type], now) for task in new]
-        enqueued = _insert_all(cursor, rows)
-        places = [row[:2] for row in rows]
-    for (kind, state), n in Counter(places).items():
+        alike = [list(group) for _, group in groupby(new, key=_likeness)]
+        enqueued = [each for tasks in alike for each in _insert_alike(cursor, tasks, kinds[tasks[0].type], now, added)]
+    for (kind, state), n in added.items():
         cursor.execute(sql.count, (state, kind, n))
     return enqueued
 
 
-def _row(task: NewTask, kind: int, now: int) -> tuple[Any, ...]:
-    due_at = now if task.due_at is None else task.due_at
+_likeness = attrgetter("type", "priority", "due_at", "max_attempts", "timeout_us")
+
+
+def _insert_alike(
+    cursor: Cursor, tasks: Sequence[NewTask], kind: int, now: int, added: Counter[tuple[int, State]]
+) -> list[Enqueued]:
+    """Insert tasks that differ in their payloads alone; within a transaction their ids follow one another."""
+    one = tasks[0]
+    due_at = now if one.due_at is None else one.due_at
     state = _SCHEDULED if due_at > now else _QUEUED
-    return (kind, state, task.priority, task.payload, task.key, task.max_attempts, task.timeout_us, now, due_at)
+    shared = (kind, state, one.priority, one.max_attempts, one.timeout_us, now, due_at)
+    if len(tasks) == 1:
+        cursor.execute(sql.insert, (*shared, one.payload, one.key))
+    else:
+        cursor.execute(sql.insert_alike, (*shared, apsw.carray(tuple([task.payload for task in tasks]))))
+    added[kind, state] += len(tasks)
+    last = cursor.connection.last_insert_rowid()
+    return [Enqueued(id_, state=state) for id_ in range(last - len(tasks) + 1, last + 1)]
 
 
-def _insert_all(cursor: Cursor, rows: list[tuple[Any, ...]]) -> list[Enqueued]:
-    """Insert rows; within a transaction their ids follow one another."""
-    if not rows:
-        return []
-    cursor.executemany(sql.insert, rows)
-    first = cursor.connection.last_insert_rowid() - len(rows) + 1
-    return [Enqueued(id_, state=row[1]) for id_, row in enumerate(rows, first)]
-
-
-def _insert_one(cursor: Cursor, task: NewTask, kind: int, now: int) -> Enqueued:
+def _insert_one(
+    cursor: Cursor, task: NewTask, kind: int, now: int, added: Counter[tuple[int, State]]
+) -> Enqueued:
     existing = _existing(cursor, task, kind) if task.key is not None else None
     if existing:
         return existing
-    (enqueued,) = _insert_all(cursor, [_row(task, kind, now)])
+    (enqueued,) = _insert_alike(cursor, [task], kind, now, added)
     if task.key is not None:
         cursor.execute(sql.give_key, (task.key, enqueued.id, kind, canonical(task.payload)))
     return enqueued

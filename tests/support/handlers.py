@@ -211,13 +211,14 @@ def _work() -> None:
 
 
 def _hold_as_it_writes() -> None:
-    while f"WRITE {os.getpid()} " not in Path("/proc/locks").read_text("ascii"):
-        time.sleep(0)
-    _hold()
+    while True:  # what it has seen may have been given back before it holds on
+        if f"WRITE {os.getpid()} " in Path("/proc/locks").read_text("ascii"):
+            _hold(seconds=8)
+        time.sleep(0.001)  # one that works on would be found out
 
 
-def _hold() -> None:
-    ctypes.PyDLL(None).usleep(20_000_000)
+def _hold(seconds: int = 20) -> None:
+    ctypes.PyDLL(None).usleep(seconds * 1_000_000)
 
 
 @handler("settled")

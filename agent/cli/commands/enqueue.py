@@ -162,8 +162,7 @@ def _warn_of_unhandled(agent: AgentApi, types: Iterable[str]) -> None:
 def _enqueue_file(agent: AgentApi, path: str, type: str | None, as_json: bool) -> None:
     types: set[str] = set()
     try:
-        lines = _noting_types(_lines(path), type, types)
-        ids = agent.enqueue_lines(lines, type, "stdin" if path == "-" else path)
+        ids = agent.enqueue_lines(_lines(path), type, "stdin" if path == "-" else path, types)
     except AgentError as error:
         _tell_stored(error, as_json)
         raise
@@ -172,23 +171,6 @@ def _enqueue_file(agent: AgentApi, path: str, type: str | None, as_json: bool) -
         document({"ids": ids})
     else:
         tell(str(len(ids)))
-
-
-def _noting_types(lines: Iterable[bytes], default: str | None, types: set[str]) -> Iterator[bytes]:
-    """The lines as they are; the types they name are added to `types`."""
-    import msgspec
-
-    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-    name = msgspec.json.Decoder(str)
-    for line in lines:
-        try:
-            raw = decoder.decode(line).get("type")
-            type = default if raw is None else name.decode(raw)
-        except (msgspec.MsgspecError, ValueError):
-            type = None  # the agent says what is wrong with the line
-        if type is not None:
-            types.add(type)
-        yield line
 
 
 def _tell_stored(error: AgentError, as_json: bool) -> None:

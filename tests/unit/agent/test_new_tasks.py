@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import chain
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import PayloadError
-from agent.new_tasks import _task_of_line, _task_of_plain_line, tasks_of_lines
+from agent.new_tasks import _task_of_line, _tasks_of_plain_lines, tasks_of_lines
 from agent.task import NewTask
 
 LIMIT = 1 << 20
@@ -29,20 +33,52 @@ NOISE = (
 )
 
 
+def _task_of_plain_line(line: bytes) -> NewTask | None:
+    tasks = _tasks_of_plain_lines([line], "noop", LIMIT)
+    return tasks[0] if tasks else None
+
+
+def tasks_of(lines: Sequence[bytes], type_: str | None = "noop", limit: int = LIMIT) -> list[NewTask]:
+    return list(chain.from_iterable(tasks_of_lines(lines, type_, "f", limit)))
+
+
 @pytest.mark.parametrize("line", PLAIN)
 def test_a_plain_line_takes_the_short_way_to_the_same_task(line: bytes) -> None:
-    assert _task_of_plain_line(line, "noop", LIMIT) == _task_of_line(line, "noop", "f:1", LIMIT)
+    assert _task_of_plain_line(line) == _task_of_line(line, "noop", "f:1", LIMIT)
 
 
 @pytest.mark.parametrize("line", SPECIAL, ids=lambda line: line[:40].decode("latin-1"))
 def test_a_line_with_anything_special_takes_the_long_way(line: bytes) -> None:
-    assert _task_of_plain_line(line, "noop", LIMIT) is None
+    assert _task_of_plain_line(line) is None
 
 
 @given(st.binary(max_size=40) | st.from_regex(NOISE, fullmatch=True).map(str.encode))
 def test_the_short_way_never_differs_from_the_long_way(line: bytes) -> None:
-    task = _task_of_plain_line(line, "noop", LIMIT)
+    task = _task_of_plain_line(line)
     assert task is None or task == _task_of_line(line, "noop", "f:1", LIMIT)
+
+
+def test_a_thousand_plain_lines_take_the_short_way_together() -> None:
+    lines = [b'{"payload": {"value": %d}, "priority": %d}\n' % (n, 1 + n % 3) for n in range(1000)]
+
+    assert _tasks_of_plain_lines(lines, "noop", LIMIT) == tasks_of(lines)
+    assert tasks_of(lines) == [_task_of_line(line, "noop", "f:1", LIMIT) for line in lines]
+
+
+@given(st.lists(st.sampled_from([*PLAIN, *SPECIAL, b"\n", PLAIN[0] + PLAIN[1], b'{"payload":', b"{}}"]), max_size=4))
+def test_lines_together_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
+    try:
+        alone = [task for n, line in enumerate(lines, 1) for task in tasks_of([b"\n"] * (n - 1) + [line])]
+    except PayloadError as error:
+        with pytest.raises(PayloadError, match=re.escape(str(error))):
+            tasks_of(lines)
+    else:
+        assert tasks_of(lines) == alone
+
+
+def test_a_line_of_a_later_thousand_is_named_by_its_number() -> None:
+    with pytest.raises(PayloadError, match=r"^f:2005 is not valid JSON"):
+        tasks_of([*[PLAIN[0]] * 2004, b"{"])
 
 
 @pytest.mark.parametrize(
@@ -57,22 +93,20 @@ def test_the_short_way_never_differs_from_the_long_way(line: bytes) -> None:
 )
 def test_a_line_that_is_none_is_refused_in_one_sentence(line: bytes, why: str) -> None:
     with pytest.raises(PayloadError, match=why):
-        list(tasks_of_lines([line], "noop", "f", LIMIT))
+        tasks_of([line])
 
 
 def test_what_only_looks_like_the_same_name_twice_is_none() -> None:
     line = b'{"payload": {"type": "\\u00e9", "payload": "key"}, "type": "type"}'
-    assert list(tasks_of_lines([line], None, "f", LIMIT)) == [NewTask("type", '{"type":"é","payload":"key"}')]
+    assert tasks_of([line], None) == [NewTask("type", '{"type":"é","payload":"key"}')]
 
 
 def test_a_line_longer_than_the_limit_is_refused() -> None:
     with pytest.raises(PayloadError, match="f:2: payload is larger than the 30 bytes allowed"):
-        list(tasks_of_lines([b'{"payload": {}}', b'{"payload": {"a": "%s"}}' % (b"x" * 30)], "noop", "f", 30))
+        tasks_of([b'{"payload": {}}', b'{"payload": {"a": "%s"}}' % (b"x" * 30)], limit=30)
 
 
 def test_blank_lines_are_passed_over_and_a_line_without_any_type_is_refused() -> None:
-    assert list(tasks_of_lines([b"\n", b'{"payload": {}, "type": "a"}', b" \n"], None, "f", LIMIT)) == [
-        NewTask("a", "{}")
-    ]
+    assert tasks_of([b"\n", b'{"payload": {}, "type": "a"}', b" \n"], None) == [NewTask("a", "{}")]
     with pytest.raises(PayloadError, match="f:1 names no type"):
-        list(tasks_of_lines([b'{"payload": {}}'], None, "f", LIMIT))
+        tasks_of([b'{"payload": {}}'], None)
