@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +121,30 @@ def test_a_chunk_is_synced_once_and_so_is_a_thousand_enqueued(syncs: Counter[str
     before = syncs.copy()
     exchange(store, chunk)
     assert syncs - before == {"log": 1}
+
+
+def test_nobody_asks_for_the_times_of_the_log(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After that its next write takes a third longer to sync."""
+    enqueue(store, 2 * CHUNK)
+    chunk = exchange(store, Chunk())
+    asked: list[str] = []
+    for name in ("stat", "fstat"):
+        sound = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda file, sound=sound: asked.append(str(named(file))) or sound(file))
+
+    exchange(store, chunk)
+    enqueue(store, 1)
+    store.tasks.totals()
+
+    monkeypatch.undo()
+    path = store._connection.path
+    assert str(path) in asked
+    assert f"{path}-wal" not in asked
+
+
+def named(file: int | str) -> str:
+    """The path of what `os.stat` is asked about."""
+    return os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else file
 
 
 def test_an_empty_look_reads_once_and_syncs_nothing(syncs: Counter[str], store: SqliteStore) -> None:
