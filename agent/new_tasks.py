@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -55,8 +54,7 @@ def new_task(
     """A checked request; `payload` is checked JSON text. Raises UsageError."""
     check_type(type_)
     _check_key(key)
-    if isinstance(priority, bool) or not isinstance(priority, int) or priority not in PRIORITIES:
-        raise UsageError(f"priority takes a whole number of 32 bits, not {priority!r}")
+    _check_priority(priority)
     if max_attempts is not None and (isinstance(max_attempts, bool) or not 1 <= max_attempts <= MOST_ATTEMPTS):
         raise UsageError(f"max_attempts takes a whole number from 1 to {MOST_ATTEMPTS:,}, not {max_attempts!r}")
     return NewTask(
@@ -132,8 +130,10 @@ def _tasks_of_plain_lines(lines: Sequence[bytes], default_type: str | None, limi
         NewTask(default if line.type is None else line.type, payload, None, line.priority) for line, payload in plain
     ]
     try:
-        for type_, priority in {(task.type, task.priority) for task in tasks}:
-            _check_place(type_, priority)
+        for type_ in {task.type for task in tasks}:
+            check_type(type_)
+        for priority in {task.priority for task in tasks}:
+            _check_priority(priority)
     except UsageError:
         return None
     return tasks
@@ -145,10 +145,9 @@ def _on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-@lru_cache(maxsize=64)
-def _check_place(type_: str, priority: int) -> None:
-    """What is the same in most lines is checked once. Raises UsageError."""
-    new_task(type_, "{}", 0, priority=priority)
+def _check_priority(priority: Any) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int) or priority not in PRIORITIES:
+        raise UsageError(f"priority takes a whole number of 32 bits, not {priority!r}")
 
 
 def _check_key(key: Any) -> None:
