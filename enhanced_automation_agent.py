@@ -152,13 +152,14 @@ class EnhancedAutomationAgent:
         return self._client.enqueue_many(type, payloads, priority)
 
     def enqueue_lines(
-        self, lines: Iterable[bytes], type: str | None = None, where: str = "lines", types: set[str] | None = None
-    ) -> list[int]:
+        self, lines: Iterable[bytes], type: str | None = None, where: str = "lines", *,
+        seen_types: set[str] | None = None,
+    ) -> list[int]:  # fmt: skip
         """Store a task for each line, {"type"?, "payload", "key"?, "priority"?}; all are checked before the first.
 
-        What types the tasks have is added to `types`.
+        The tasks' types are added to `seen_types`.
         """
-        return self._client.enqueue_lines(lines, type, where, types)
+        return self._client.enqueue_lines(lines, type, where, seen_types)
 
     def inspect(self, task: int) -> dict[str, Any]:
         """A task's record. Raises NotFound."""

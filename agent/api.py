@@ -43,12 +43,12 @@ class AgentApi(Protocol):
         """The same from JSON text, which is checked as it stands; `where` names the text in errors."""
 
     def enqueue_lines(
-        self, lines: Iterable[bytes], type: str | None, where: str, types: set[str] | None = None
+        self, lines: Iterable[bytes], type: str | None, where: str, *, seen_types: set[str] | None = None
     ) -> list[int]:
         """Store one task a line: {"type"?, "payload", "key"?, "priority"?}.
 
         Every line is checked before the first is stored; each thousand is atomic. An error on the way carries the ids
-        stored so far in its `ids`. What types the tasks have is added to `types`.
+        stored so far in its `ids`. The tasks' types are added to `seen_types`.
         """
 
     def resume(self, *, drain: bool = False, max_concurrent: int | None = None) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ class Client:
 
     def payload_text(self, text: str | bytes, where: str) -> str:
         """A payload given as text, checked. Raises PayloadError."""
-        return parse_payload(text, self.config.persistence.max_payload_bytes, where)
+        return parse_payload(text, self._most_bytes, where)
 
     def enqueue(self, type_: str, payload: str, **options: Any) -> int:
         """Store one task; its id, or that of the task that has the key."""
@@ -71,15 +70,15 @@ class Client:
         )
 
     def enqueue_lines(
-        self, lines: Iterable[bytes], type_: str | None, where: str, types: set[str] | None = None
+        self, lines: Iterable[bytes], type_: str | None, where: str, seen_types: set[str] | None = None
     ) -> list[int]:
         """Store a task for each line of a file; every line is checked before the first is stored.
 
-        What types the tasks have is added to `types`.
+        The tasks' types are added to `seen_types`.
         """
-        tasks = list(chain.from_iterable(tasks_of_lines(lines, type_, where, self._most_bytes)))
-        if types is not None:
-            types.update({task.type for task in tasks})
+        tasks = list(tasks_of_lines(lines, type_, where, self._most_bytes))
+        if seen_types is not None:
+            seen_types.update(task.type for task in tasks)
         return self._store_thousands(thousands(tasks))
 
     def inspect(self, task: int) -> dict[str, Any]:
@@ -191,13 +190,13 @@ class Client:
         self.ring()
         return [each.id for each in stored]
 
-    def _payloads(self, values: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _payloads(self, values: list[Mapping[str, Any]]) -> list[str]:
         return plain_payloads(values, self._most_bytes) or [self.payload(value) for value in values]
 
-    def _store_thousands(self, thousands: Iterable[list[NewTask]]) -> list[int]:
+    def _store_thousands(self, batches: Iterable[list[NewTask]]) -> list[int]:
         ids: list[int] = []
         try:
-            for tasks in thousands:
+            for tasks in batches:
                 ids += self._store_tasks(tasks, self.clock.now())
         except Exception as error:  # also what the caller's own iterable raises
             error.ids = ids  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ T = TypeVar("T")
 PRIORITIES = range(-(2**31), 2**31)
 LONGEST_KEY = 1000
 THOUSAND = 1000
+FEW = 16  # lines of which one is special: looked at one by one
 LONGEST_REASON = 200  # characters
 
 
@@ -63,25 +64,19 @@ def new_task(
     )  # fmt: skip
 
 
-def tasks_of_lines(
-    lines: Iterable[bytes], default_type: str | None, where: str, limit: int
-) -> Iterator[list[NewTask]]:
-    """The tasks of a JSON-lines file, those of a thousand lines at once; blank lines are passed over.
-
-    Raises PayloadError naming file and line.
-    """
+def tasks_of_lines(lines: Iterable[bytes], default_type: str | None, where: str, limit: int) -> Iterator[NewTask]:
+    """The tasks of a JSON-lines file; blank lines are passed over. Raises PayloadError naming file and line."""
     first = 1
-    for block in thousands(lines):
-        plain = _tasks_of_plain_lines(block, default_type, limit)
-        yield list(_one_by_one(block, first, default_type, where, limit)) if plain is None else plain
-        first += len(block)
+    for thousand in thousands(lines):
+        yield from _tasks_of(thousand, first, default_type, where, limit)
+        first += len(thousand)
 
 
-def thousands(each: Iterable[T]) -> Iterator[list[T]]:
+def thousands(items: Iterable[T]) -> Iterator[list[T]]:
     """Lists of a thousand, the last one shorter."""
-    iterator = iter(each)
-    while chunk := list(islice(iterator, THOUSAND)):
-        yield chunk
+    iterator = iter(items)
+    while thousand := list(islice(iterator, THOUSAND)):
+        yield thousand
 
 
 def seconds(value: Duration, name: str) -> float:
@@ -92,13 +87,17 @@ def seconds(value: Duration, name: str) -> float:
         raise UsageError(f"{name}: {error}") from error
 
 
-def _one_by_one(
-    lines: Iterable[bytes], first: int, default_type: str | None, where: str, limit: int
-) -> Iterator[NewTask]:
-    for number, text in enumerate(lines, first):
-        if text.strip():
-            plain = _tasks_of_plain_lines([text], default_type, limit)
-            yield plain[0] if plain else _task_of_line(text, default_type, f"{where}:{number}", limit)
+def _tasks_of(lines: list[bytes], first: int, default_type: str | None, where: str, limit: int) -> list[NewTask]:
+    """Plain lines together, and the few around one that is not one by one: it is looked for by halves."""
+    plain = _tasks_of_plain_lines(lines, default_type, limit)
+    if plain is not None:
+        return plain
+    if len(lines) <= FEW:
+        numbered = enumerate(lines, first)
+        return [_task_of_line(text, default_type, f"{where}:{n}", limit) for n, text in numbered if text.strip()]
+    half = len(lines) // 2
+    before = _tasks_of(lines[:half], first, default_type, where, limit)
+    return before + _tasks_of(lines[half:], first + half, default_type, where, limit)
 
 
 def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int) -> NewTask:
@@ -120,12 +119,12 @@ def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int)
         raise PayloadError(f"{where}: {error}") from error
 
 
-def _tasks_of_plain_lines(lines: Sequence[bytes], default_type: str | None, limit: int) -> list[NewTask] | None:
+def _tasks_of_plain_lines(lines: list[bytes], default_type: str | None, limit: int) -> list[NewTask] | None:
     """The tasks of lines that have nothing special about them; None: look closely."""
     plain = plain_lines(lines, limit)
     if plain is None:
         return None
-    default = default_type or ""
+    default = default_type or ""  # which is no type
     tasks = [
         NewTask(default if line.type is None else line.type, payload, None, line.priority) for line, payload in plain
     ]

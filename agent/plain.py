@@ -7,7 +7,6 @@ neither changed nor lost. Of anything else nothing is said but None; whoever loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -29,18 +28,19 @@ _decode = msgspec.json.Decoder(_Flat).decode_lines
 _decode_lines = msgspec.json.Decoder(PlainLine).decode_lines
 
 
-def plain_payloads(values: Sequence[object], limit: int) -> list[str] | None:
+def plain_payloads(values: list[Any], limit: int) -> list[str] | None:
     """The compact JSON of payloads, of `limit` bytes each at most; None: look at them one by one."""
     try:
         if {*map(type, values)} != {dict}:
             return None
         text = _encode(values)
-        return _split(text, limit) if _decode(text) == values else None
+        is_plain = _decode(text) == values and max(map(len, text.split(b"\n"))) <= limit
     except Exception:  # whatever it is, the closer look tells of it
         return None
+    return _texts(text) if is_plain else None
 
 
-def plain_lines(lines: Sequence[bytes], limit: int) -> list[tuple[PlainLine, str]] | None:
+def plain_lines(lines: list[bytes], limit: int) -> list[tuple[PlainLine, str]] | None:
     """What lines say, each with its payload's compact JSON; None: look at them one by one.
 
     Each line is what its value encodes to, but for one space after commas and colons: so no key stands twice, no number
@@ -49,17 +49,14 @@ def plain_lines(lines: Sequence[bytes], limit: int) -> list[tuple[PlainLine, str
     text = b"\n".join([line.rstrip(b"\r\n") for line in lines]) + b"\n"
     try:
         found: list[Any] = _decode_lines(text)
-        if len(found) != len(lines) or max(map(len, lines)) > limit:
-            return None
-        if _encode(found) not in (text, text.replace(b": ", b":").replace(b", ", b",")):
-            return None
-        payloads = _split(_encode([line.payload for line in found]), limit)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    return None if payloads is None else list(zip(found, payloads, strict=True))
+    if len(found) != len(lines) or max(map(len, lines)) > limit:
+        return None
+    if _encode(found) not in (text, text.replace(b": ", b":").replace(b", ", b",")):
+        return None
+    return list(zip(found, _texts(_encode([line.payload for line in found])), strict=True))
 
 
-def _split(text: bytes, limit: int) -> list[str] | None:
-    texts = text.decode().split("\n")[:-1]
-    is_short = len(text) <= limit or max(len(each.encode()) for each in texts) <= limit
-    return texts if is_short else None
+def _texts(lines: bytes) -> list[str]:
+    return lines.decode().split("\n")[:-1]

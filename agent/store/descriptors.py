@@ -44,8 +44,8 @@ class Descriptors:
             for number, mark in open_now().items()
             if mark == shared or (mark in (file, log) and number not in before)
         }
-        numbers = [number for number, mark in marks.items() if mark == log]
-        return cls(marks, places, (numbers[0], f"{real}-wal") if len(numbers) == 1 else None)
+        logs = [(number, f"{real}-wal") for number, mark in marks.items() if mark == log]
+        return cls(marks, places, next(iter(logs), None))
 
     def are_ours(self) -> bool:
         """Whether each still leads to the file it led to: 1 to 2 µs for each, three in all."""
@@ -71,7 +71,7 @@ class Descriptors:
         return _lost(self._places[:1])
 
     def _log_is_in_place(self) -> bool:
-        """Whether that is certain without asking for its times."""
+        """Whether its descriptor's link has the name that it had."""
         try:
             return self._log is not None and os.readlink(self._log[0]) == self._log[1]
         except OSError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = ["Tasks", "Totals", "type_id"]
 
 sql = load("tasks")
 _SCHEDULED, _QUEUED = State.SCHEDULED, State.QUEUED
+LONG_RUN = 8  # tasks alike in a row, from which on one statement for all of them is worth it
 
 
 class Tasks:
@@ -138,46 +139,57 @@ def _cancel(cursor: Cursor, task: int, now: int) -> bool:
 
 def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     kinds = {name: type_id(cursor, name) for name in {task.type for task in new}}
-    added: Counter[tuple[int, State]] = Counter()
     if any(task.key is not None for task in new):
-        enqueued = [_insert_one(cursor, task, kinds[task.type], now, added) for task in new]
+        enqueued = [_insert_one(cursor, task, kinds, now) for task in new]
+        places = [(kinds[task.type], each.state) for task, each in zip(new, enqueued, strict=True) if not each.existing]
+        added = Counter(places)
     else:
-        alike = [list(group) for _, group in groupby(new, key=_likeness)]
-        enqueued = [each for tasks in alike for each in _insert_alike(cursor, tasks, kinds[tasks[0].type], now, added)]
+        enqueued, added = _insert_all(cursor, new, kinds, now)
     for (kind, state), n in added.items():
         cursor.execute(sql.count, (state, kind, n))
     return enqueued
 
 
+def _insert_all(
+    cursor: Cursor, new: Sequence[NewTask], kinds: Mapping[str, int], now: int
+) -> tuple[list[Enqueued], Counter[tuple[int, State]]]:
+    """Insert tasks without keys; within a transaction their ids follow one another."""
+    runs = [list(alike) for _, alike in groupby(new, key=_likeness)]
+    rows = [(_columns(run[0], kinds, now), [task.payload for task in run]) for run in runs]
+    if LONG_RUN * len(runs) <= len(new):
+        for columns, payloads in rows:
+            cursor.execute(sql.insert_alike, (*columns, apsw.carray(tuple(payloads))))
+    else:
+        cursor.executemany(sql.insert, [(*columns, text, None) for columns, payloads in rows for text in payloads])
+    enqueued: list[Enqueued] = []
+    added: Counter[tuple[int, State]] = Counter()
+    first = cursor.connection.last_insert_rowid() - len(new) + 1
+    for (kind, state, *_), payloads in rows:
+        added[kind, state] += len(payloads)
+        start = first + len(enqueued)
+        enqueued += [Enqueued(id_, state=state) for id_ in range(start, start + len(payloads))]
+    return enqueued, added
+
+
 _likeness = attrgetter("type", "priority", "due_at", "max_attempts", "timeout_us")
 
 
-def _insert_alike(
-    cursor: Cursor, tasks: Sequence[NewTask], kind: int, now: int, added: Counter[tuple[int, State]]
-) -> list[Enqueued]:
-    """Insert tasks that differ in their payloads alone; within a transaction their ids follow one another."""
-    one = tasks[0]
-    due_at = now if one.due_at is None else one.due_at
+def _columns(task: NewTask, kinds: Mapping[str, int], now: int) -> tuple[Any, ...]:
+    """What tasks that are alike have in common."""
+    due_at = now if task.due_at is None else task.due_at
     state = _SCHEDULED if due_at > now else _QUEUED
-    shared = (kind, state, one.priority, one.max_attempts, one.timeout_us, now, due_at)
-    if len(tasks) == 1:
-        cursor.execute(sql.insert, (*shared, one.payload, one.key))
-    else:
-        cursor.execute(sql.insert_alike, (*shared, apsw.carray(tuple([task.payload for task in tasks]))))
-    added[kind, state] += len(tasks)
-    last = cursor.connection.last_insert_rowid()
-    return [Enqueued(id_, state=state) for id_ in range(last - len(tasks) + 1, last + 1)]
+    return (kinds[task.type], state, task.priority, task.max_attempts, task.timeout_us, now, due_at)
 
 
-def _insert_one(
-    cursor: Cursor, task: NewTask, kind: int, now: int, added: Counter[tuple[int, State]]
-) -> Enqueued:
-    existing = _existing(cursor, task, kind) if task.key is not None else None
+def _insert_one(cursor: Cursor, task: NewTask, kinds: Mapping[str, int], now: int) -> Enqueued:
+    existing = _existing(cursor, task, kinds[task.type]) if task.key is not None else None
     if existing:
         return existing
-    (enqueued,) = _insert_alike(cursor, [task], kind, now, added)
+    columns = _columns(task, kinds, now)
+    cursor.execute(sql.insert, (*columns, task.payload, task.key))
+    enqueued = Enqueued(cursor.connection.last_insert_rowid(), state=columns[1])
     if task.key is not None:
-        cursor.execute(sql.give_key, (task.key, enqueued.id, kind, canonical(task.payload)))
+        cursor.execute(sql.give_key, (task.key, enqueued.id, kinds[task.type], canonical(task.payload)))
     return enqueued
 
 

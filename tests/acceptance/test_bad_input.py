@@ -91,6 +91,16 @@ def test_a_type_that_nobody_handles_is_guessed_and_waits_in_sight(home: Home) ->
     assert home.agent.inspect(1)["state"] == "queued"
 
 
+def test_types_of_a_file_that_nobody_handles_are_told(home: Home) -> None:
+    home.serve().stop()
+    lines = '{"payload": {}}\n{"payload": {}, "type": "odd"}\n{"payload": {}, "type": "echo"}\n'
+
+    done = home.cli("enqueue", "ecko", "--many", "-", stdin=lines)
+
+    warned = [line.split("'")[1] for line in done.err.splitlines()]
+    assert (done.code, done.out, warned) == (0, "3\n", ["ecko", "odd"])
+
+
 @pytest.mark.parametrize("words", [("tasks", "--type"), ("pause",), ("unpause",)])
 def test_a_word_that_is_no_utf8_names_no_type(home: Home, words: tuple[str, ...]) -> None:
     said = home.refused(2, *words, "\udc80")

@@ -39,6 +39,33 @@ def test_ids_rise_in_the_order_of_a_batch_whatever_is_in_it(scene: Scene) -> Non
     assert [(task.payload, task.type) for task in stored] == [(each.payload, each.type) for each in new]
 
 
+@pytest.mark.parametrize("run", [1, 3, 20])
+def test_tasks_of_a_batch_keep_what_each_of_them_says(scene: Scene, run: int) -> None:
+    """Alike in runs of some length, or each another."""
+    kinds = [
+        ("a", 0, None, None, None), ("b", 0, None, None, None), ("b", 5, None, None, None), ("b", 5, LATER, None, None),
+        ("b", 5, LATER, 3, None), ("b", 5, LATER, 3, 9_000_000), ("a", -1, NOON, None, 1),
+    ]  # fmt: skip
+    new = [
+        NewTask(type_, f'{{"n":{n}}}', None, priority, due_at, most, timeout)
+        for type_, priority, due_at, most, timeout in kinds
+        for n in range(run)
+    ]
+
+    enqueued = scene.enqueue(*new)
+
+    assert [each.id for each in enqueued] == list(range(enqueued[0].id, enqueued[0].id + len(new)))
+    stored = [scene.task(each.id) for each in enqueued]
+    assert [(each.type, each.payload, each.priority, each.max_attempts, each.timeout_us) for each in stored] == [
+        (each.type, each.payload, each.priority, each.max_attempts, each.timeout_us) for each in new
+    ]
+    assert [each.due_at for each in stored] == [NOON if each.due_at is None else each.due_at for each in new]
+    assert [each.state for each in stored] == [each.state for each in enqueued]
+    assert [each.state for each in stored] == [
+        State.SCHEDULED if each.due_at == LATER else State.QUEUED for each in new
+    ]
+
+
 def test_an_empty_batch_stores_nothing(scene: Scene) -> None:
     before = scene.dump()
 

@@ -162,7 +162,7 @@ def _warn_of_unhandled(agent: AgentApi, types: Iterable[str]) -> None:
 def _enqueue_file(agent: AgentApi, path: str, type: str | None, as_json: bool) -> None:
     types: set[str] = set()
     try:
-        ids = agent.enqueue_lines(_lines(path), type, "stdin" if path == "-" else path, types)
+        ids = agent.enqueue_lines(_lines(path), type, "stdin" if path == "-" else path, seen_types=types)
     except AgentError as error:
         _tell_stored(error, as_json)
         raise

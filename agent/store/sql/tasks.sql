@@ -11,7 +11,7 @@ INSERT INTO task (type, state, priority, max_attempts, timeout_us, created_at, d
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: insert_alike
--- Tasks that differ in their payloads alone: a quarter of the time.
+-- Tasks that differ in their payloads alone, an array: a third of the time of one by one.
 INSERT INTO task (type, state, priority, max_attempts, timeout_us, created_at, due_at, payload)
 SELECT ?, ?, ?, ?, ?, ?, ?, value FROM carray(?)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -38,8 +36,8 @@ def _task_of_plain_line(line: bytes) -> NewTask | None:
     return tasks[0] if tasks else None
 
 
-def tasks_of(lines: Sequence[bytes], type_: str | None = "noop", limit: int = LIMIT) -> list[NewTask]:
-    return list(chain.from_iterable(tasks_of_lines(lines, type_, "f", limit)))
+def tasks_of(lines: list[bytes], type_: str | None = "noop", limit: int = LIMIT) -> list[NewTask]:
+    return list(tasks_of_lines(lines, type_, "f", limit))
 
 
 @pytest.mark.parametrize("line", PLAIN)
@@ -63,6 +61,16 @@ def test_a_thousand_plain_lines_take_the_short_way_together() -> None:
 
     assert _tasks_of_plain_lines(lines, "noop", LIMIT) == tasks_of(lines)
     assert tasks_of(lines) == [_task_of_line(line, "noop", "f:1", LIMIT) for line in lines]
+
+
+@pytest.mark.parametrize("at", [0, 1, 499, 500, 998, 999])
+def test_a_special_line_among_a_thousand_is_stored_where_it_stands(at: int) -> None:
+    lines = [b'{"payload": {"value": %d}}\n' % n for n in range(1000)]
+    lines[at] = b'{"payload": {"value": [1]}, "key": "k"}\n'
+
+    expected = [NewTask("noop", f'{{"value":{n}}}') for n in range(1000)]
+    expected[at] = NewTask("noop", '{"value":[1]}', "k")
+    assert tasks_of(lines) == expected
 
 
 @given(st.lists(st.sampled_from([*PLAIN, *SPECIAL, b"\n", PLAIN[0] + PLAIN[1], b'{"payload":', b"{}}"]), max_size=4))

@@ -219,9 +219,9 @@ def lines(agent: FakeAgent, data_dir: Path) -> list[bytes]:
     """What reached the agent of `tasks.jsonl`."""
     seen: list[bytes] = []
 
-    def store(given: Iterable[bytes], type: str | None, where: str, types: set[str]) -> list[int]:
+    def store(given: Iterable[bytes], type: str | None, where: str, *, seen_types: set[str]) -> list[int]:
         seen.extend(given)
-        types.update(("demo", "other"))
+        seen_types.update(("demo", "other"))
         return list(range(1, len(seen) + 1))
 
     agent.answers["enqueue_lines"] = store
