@@ -19,7 +19,6 @@ from agent.handlers import check_type, did_you_mean
 from agent.lifecycle import FINISHED, State
 from agent.new_tasks import new_task, seconds, tasks_of_lines, thousands
 from agent.payload import dump_payload, parse_payload
-from agent.plain import plain_payloads
 from agent.store import SqliteStore, open_store
 from agent.task import NewTask, Task
 
@@ -64,10 +63,8 @@ class Client:
     def enqueue_many(self, type_: str, payloads: Iterable[Mapping[str, Any]], priority: int) -> list[int]:
         """Store a task for each payload, atomically by the thousand."""
         asked = new_task(type_, "{}", 0, priority=priority)  # checks once what is the same for all
-        return self._store_thousands(
-            [NewTask(asked.type, text, None, asked.priority) for text in self._payloads(thousand)]
-            for thousand in thousands(payloads)
-        )
+        texts = map(self.payload, payloads)  # each as it comes: a generator may use its dict again
+        return self._store_thousands(thousands(NewTask(asked.type, text, None, asked.priority) for text in texts))
 
     def enqueue_lines(
         self, lines: Iterable[bytes], type_: str | None, where: str, seen_types: set[str] | None = None
@@ -189,9 +186,6 @@ class Client:
         stored = self.store.tasks.enqueue(tasks, now, self.config.bulk.max_queued)
         self.ring()
         return [each.id for each in stored]
-
-    def _payloads(self, values: list[Mapping[str, Any]]) -> list[str]:
-        return plain_payloads(values, self._most_bytes) or [self.payload(value) for value in values]
 
     def _store_thousands(self, batches: Iterable[list[NewTask]]) -> list[int]:
         ids: list[int] = []

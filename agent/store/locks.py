@@ -20,8 +20,9 @@ from typing import ClassVar
 
 from agent.errors import AlreadySupervised, StoreError, StoreLocked
 from agent.private import make_directory, open_file
-from agent.store.descriptors import Mark, mark_of
+from agent.store.descriptors import mark_of
 from agent.store.holders import named, writer_of
+from agent.store.marks import Mark
 from agent.store.place import check_run_directory, closed_to_us
 from agent.store.turns import Turn
 

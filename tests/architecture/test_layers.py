@@ -25,7 +25,7 @@ LAYERS = (  # from top to bottom
     ("agent.governance", "agent.escalation", "agent.telemetry", "agent.maintenance"),
     ("agent.store",),
     ("agent.api", "agent.config", "agent.degraded", "agent.loader", "agent.new_tasks"),
-    ("agent.handlers", "agent.payload", "agent.plain", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
+    ("agent.handlers", "agent.payload", "agent.retry", "agent.host", "agent.doorbell", "agent.systemd"),
     ("agent.outbox", "agent.task", "agent.duration", "agent.failpoints", "agent.handler_functions"),
     ("agent.errors", "agent.lifecycle", "agent.clock", "agent.private", "agent.secrecy", "agent.trust"),
 )

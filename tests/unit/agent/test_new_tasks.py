@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,30 @@ def test_lines_together_are_what_they_are_one_by_one(lines: list[bytes]) -> None
             tasks_of(lines)
     else:
         assert tasks_of(lines) == alone
+
+
+def test_what_is_wrong_with_a_line_is_told_before_the_next_are_read() -> None:
+    read = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal read
+        for line in [*[PLAIN[0]] * 100, b'{"payload": {"a": "%s"}}' % (b"x" * 2_000_000), *[PLAIN[0]] * 1000]:
+            read += 1
+            yield line
+
+    with pytest.raises(PayloadError, match=r"^f:101: payload is larger"):
+        list(tasks_of_lines(lines(), "noop", "f", LIMIT))
+    assert read == 101
+
+
+def test_what_is_wrong_with_a_line_is_told_though_no_more_can_be_read() -> None:
+    def lines() -> Iterator[bytes]:
+        yield from PLAIN
+        yield b"{"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(PayloadError, match=r"^f:6 is not valid JSON"):
+        list(tasks_of_lines(lines(), "noop", "f", LIMIT))
 
 
 def test_a_line_of_a_later_thousand_is_named_by_its_number() -> None:

@@ -43,6 +43,28 @@ store.close()
 """
 
 
+MAKE_THE_LOG_ANEW = """
+import os, sys
+from pathlib import Path
+from agent.errors import StoreCutOff
+from agent.store import open_store
+from agent.task import NewTask
+
+path = Path(sys.argv[1])
+log = f"{path}-wal"
+store = open_store(path)
+store.tasks.enqueue([NewTask("demo", "{}")], 1)
+(number,) = [each for each in range(3, 64) if os.path.realpath(f"/proc/self/fd/{each}") == log]
+os.unlink(log)
+file = os.open(log, os.O_RDWR | os.O_CREAT, 0o600)
+os.dup2(file, number)
+try:
+    store.tasks.enqueue([NewTask("demo", "{}")], 1)
+except StoreCutOff:
+    print("refused")
+"""
+
+
 OPEN_IN_THEIR_PLACE = """
 import os, sys
 from pathlib import Path
@@ -136,3 +158,10 @@ def python(program: str, *args: object) -> subprocess.CompletedProcess[str]:
     """A program in an interpreter of its own."""
     words = [sys.executable, "-c", program, *map(str, args)]
     return subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+
+
+def test_a_log_of_the_same_name_under_the_same_number_is_not_taken_for_the_one_that_was_lost(path: Path) -> None:
+    command = [sys.executable, "-c", MAKE_THE_LOG_ANEW, str(path)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("refused\n", "")
