@@ -61,7 +61,8 @@ def to_iso(wall: int | None) -> str | None:
     """Wall time as UTC ISO 8601 with microseconds, or None."""
     if wall is None:
         return None
-    return datetime.fromtimestamp(wall // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{wall % SECOND:06d}Z"
+    seconds, rest = divmod(wall, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06d}Z"
 
 
 def from_iso(text: str) -> int:

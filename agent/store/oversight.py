@@ -70,8 +70,7 @@ class Oversight:
                 cursor.execute(sql.add_decision, (now, note.deed, note.why, note.detail))
             for episode, channel, payload in letters:
                 cursor.execute(sql.post, (episode, channel, payload, now, now))
-            for worker, rss in beats.items():
-                cursor.execute(custody_sql.beat, (now, rss, worker))
+            cursor.executemany(custody_sql.beat, [(now, rss, worker) for worker, rss in beats.items()])
 
     def latest_sample(self) -> str | None:
         """The newest sample."""
