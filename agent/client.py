@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ class Client:
 
         The tasks' types are added to `seen_types`.
         """
-        tasks = list(tasks_of_lines(lines, type_, where, self._most_bytes))
+        tasks = tasks_of_lines(lines, type_, where, self._most_bytes)
         if seen_types is not None:
-            seen_types.update(task.type for task in tasks)
+            seen_types.update(map(attrgetter("type"), tasks))
         return self._store_thousands(thousands(tasks))
 
     def inspect(self, task: int) -> dict[str, Any]:

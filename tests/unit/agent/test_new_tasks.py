@@ -18,12 +18,14 @@ LIMIT = 1 << 20
 PLAIN = [
     b'{"payload":{"value":42}}\n', b'{"payload": {"value": 42, "name": "a,b"}}', b'{"payload":{"name":"a, b: c"}}\r\n',
     b'{"type": "demo", "payload": {}}', b'{"payload": {"on": true, "off": null, "x": 1.5}, "priority": 3}',
+    b' { "payload" : {"a  b" :1,"ab": " c d "}} ',
 ]  # fmt: skip
 SPECIAL = [
     b'{"payload": {"a": 1, "a": 2}}', b'{"payload":{"a":1,"a":2}}', b'{"payload":{},"payload":{}}',
     b'{"payload": {"a": 1e2}}', b'{"payload": {"a": -0}}', b'{"payload": {"a": 01}}', b'{"payload": {"a": NaN}}',
     b'{"payload": {"a": [1]}}', b'{"payload": {"a": 18446744073709551616}}', b'{"payload": {"a": "\\u00e9"}}',
-    b'{"payload" : {}}', b'{"payload": []}', b'{"payload": {}, "key": "k"}', b'{"payload": {}, "type": ""}',
+    b'{"payload": {"a b": 1, "a b": 1}}', b'{"payload": {"a": "b\\u0020c"}}', b'{"payload":\t{}}',
+    b'{"payload": []}', b'{"payload": {}, "key": "k"}', b'{"payload": {}, "type": ""}',
     b'{"payload": {}, "priority": 99999999999}', b'{"payload": {}, "odd": 1}', b'{"payload": {"a": "\xff"}}', b"[",
     b"{}", b"\xef\xbb\xbf{}", b'{"payload":' + b'{"a":' * 5000,
 ]  # fmt: skip
@@ -105,7 +107,7 @@ def test_what_is_wrong_with_a_line_is_told_though_no_more_can_be_read() -> None:
         yield b"{"
         raise OSError("the disk is gone")
 
-    with pytest.raises(PayloadError, match=r"^f:6 is not valid JSON"):
+    with pytest.raises(PayloadError, match=rf"^f:{len(PLAIN) + 1} is not valid JSON"):
         list(tasks_of_lines(lines(), "noop", "f", LIMIT))
 
 
