@@ -139,7 +139,7 @@ def _cancel(cursor: Cursor, task: int, now: int) -> bool:
 
 def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     kinds = {name: type_id(cursor, name) for name in set(map(attrgetter("type"), new))}
-    if any(map(attrgetter("key"), new)):
+    if set(map(attrgetter("key"), new)) != {None}:
         enqueued = [_insert_one(cursor, task, kinds, now) for task in new]
         places = [(kinds[task.type], each.state) for task, each in zip(new, enqueued, strict=True) if not each.existing]
         added = Counter(places)
