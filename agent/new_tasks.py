@@ -136,6 +136,7 @@ def _tasks_of(lines: list[bytes], first: int, default_type: str | None, where: s
 
 
 def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int) -> NewTask:
+    text = text.rstrip(b"\r\n")
     form = 'a line is {"type"?, "payload", "key"?, "priority"?}'
     try:
         line = _decode_line(text)

@@ -162,8 +162,8 @@ _LONG_NUMBERS = json.JSONDecoder(object_pairs_hook=_object, parse_int=lambda dig
 
 
 def _place(text: str, position: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
+    column = f"column {position - text.rfind(chr(10), 0, position)}"
+    return f"line {text.count(chr(10), 0, position) + 1}, {column}" if "\n" in text else column
 
 
 def _cure(text: str) -> str:

@@ -128,6 +128,9 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     store.custody.hasten(clock.now())
     standing = StandingOrders(store.oversight, clock)
     standing.shift(set_since(store.upkeep, clock))
+    standing.end_what_is_over()
+    if paused := standing.now.paused:
+        log("control.paused", scopes=["everything" if each == EVERYTHING else each for each in paused], cure="unpause")
     wall = WallClock(clock, store.custody, standing)
     ways = channels(config, clock)
     metrics = MetricsFile(directory)

@@ -140,8 +140,18 @@ def _misused(error: click.ClickException) -> int:
         return error.exit_code
     complain(error.format_message())
     if context:
+        if isinstance(error, click.NoSuchOption):
+            _say_where_it_belongs(error.option_name, context)
         note(f"help: {context.command_path} --help")
     return error.exit_code
+
+
+def _say_where_it_belongs(option: str, context: click.Context) -> None:
+    """To whoever has typed an option on the wrong side of the command."""
+    if context.command is cli:
+        note("what is said to a command goes after it")
+    elif any(option in parameter.opts for parameter in cli.params):
+        note(f"{option} goes before the command: {context.find_root().command_path} {option} … {context.info_name}")
 
 
 def _trace(invocation: Invocation) -> None:

@@ -15,7 +15,7 @@ from tests.acceptance.checkout import fresh_checkout
 from tests.support.processes import CHECKOUT, Completed
 from tests.support.waiting import until
 
-VENV = "python -m venv .venv"
+VENV = "python3 -m venv .venv"
 INSTALL = "source .venv/bin/activate\npip install -r requirements.txt\n"
 RUN = "source .venv/bin/activate\nexec python enhanced_automation_agent.py resume\n"
 ENQUEUE = "source .venv/bin/activate\npython enhanced_automation_agent.py enqueue demo '{\"value\": 42}'\n"

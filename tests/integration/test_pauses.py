@@ -99,10 +99,12 @@ def test_a_pause_outlives_the_supervisor(make_world: MakeWorld) -> None:
     first = world.start()
     pass_time(0.2)
     first.kill_everything()
-    world.start()
+    second = world.start()
     pass_time(0.2)
 
     assert [world.state(task) for task in tasks] == ["queued"] * 5
+    assert "control.applied verb=pause" in first.err
+    assert "warning control.paused scopes=everything cure=unpause" in second.err
     assert world.effects() == []
     world.client.unpause()
     world.reach(tasks, "succeeded")

@@ -120,10 +120,11 @@ def test_a_line_of_a_later_thousand_is_named_by_its_number() -> None:
     ("line", "why"),
     [
         (b'{"a\\nb\\u001b": {}}', r"^f:1: Object contains unknown field `a\\nb\\x1b`: a line is"),
+        (b'{"payload": {}\r\n', r"^f:1 is not valid JSON at column 15 \(expecting ',' delimiter\)"),
         (b'{"' + b"x" * 999 + b'": {}}', "^f:1: Object contains unknown field `x+…: a line is"),
         (b'{"payload": {}, "payload": {}}', 'f:1 has "payload" more than once: keep one of them'),
         (b'{"type": "a", "payload": {}, "\\u0074ype": "b"}', 'f:1 has "type" more than once'),
-        (b'{"payload": ' + b"[" * 9999 + b"]" * 9999 + b"}", "f:1 at line 1, column 76 is nested more than 64 levels"),
+        (b'{"payload": ' + b"[" * 9999 + b"]" * 9999 + b"}", "f:1 at column 76 is nested more than 64 levels"),
     ],
 )
 def test_a_line_that_is_none_is_refused_in_one_sentence(line: bytes, why: str) -> None:

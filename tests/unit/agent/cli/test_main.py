@@ -108,6 +108,22 @@ def test_an_unknown_option_is_guessed_and_help_is_named(call: Called) -> None:
     assert answer.err.endswith("enqueue --help\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("stats", "--config", "x.yml"), "--config goes before the command: "),
+        (("--json", "stats"), "what is said to a command goes after it\n"),
+    ],
+)
+def test_an_option_on_the_wrong_side_of_the_command_is_told_its_place(
+    words: tuple[str, ...], hint: str, call: Called, agent: FakeAgent
+) -> None:
+    answer = call(*words)
+
+    assert (answer.code, answer.out, agent.builds) == (2, "", [])
+    assert f"\n{hint}" in answer.err
+
+
 def test_the_version_is_that_of_the_checkout(call: Called) -> None:
     answer = call("--version")
 
