@@ -58,5 +58,5 @@ def _report(record: dict[str, Any], as_json: bool) -> None:
 
 
 def _row(record: dict[str, Any]) -> list[object]:
-    memory = None if record["rss_bytes"] is None else f"{record['rss_bytes'] / 1e6:,.0f} MB"
+    memory = f"{record['rss_bytes'] / 1e6:,.0f} MB" if record["rss_bytes"] else None  # 0: no sample has looked yet
     return [*(record[column] for column in COLUMNS[:-1]), memory]

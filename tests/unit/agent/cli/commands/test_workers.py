@@ -20,7 +20,7 @@ BUSY = {
     "heartbeat_at": "2026-11-22T10:00:01.000000Z",
     "rss_bytes": 25_400_000,
 }
-IDLE = {**BUSY, "worker": "00000000000000cd", "state": "idle", "task": None, "type": None, "rss_bytes": None}
+IDLE = {**BUSY, "worker": "00000000000000cd", "state": "idle", "task": None, "type": None, "rss_bytes": 0}
 
 
 def test_people_see_a_line_for_each(call: Called, agent: FakeAgent) -> None:
@@ -32,6 +32,7 @@ def test_people_see_a_line_for_each(call: Called, agent: FakeAgent) -> None:
     assert busy.split()[:5] == ["00000000000000ab", "4711", "busy", "7", "demo"]
     assert busy.endswith("25 MB")
     assert idle.split()[3:5] == ["–", "–"]
+    assert idle.endswith("–")
 
 
 def test_json_is_the_list(call: Called, agent: FakeAgent) -> None:
