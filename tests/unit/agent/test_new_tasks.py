@@ -35,7 +35,7 @@ NOISE = (
 
 
 def _task_of_plain_line(line: bytes) -> NewTask | None:
-    tasks = _tasks_of_plain_lines([line], "noop", LIMIT)
+    tasks = _tasks_of_plain_lines([line.rstrip(b"\r\n")], "noop", LIMIT)
     return tasks[0] if tasks else None
 
 
@@ -60,7 +60,7 @@ def test_the_short_way_never_differs_from_the_long_way(line: bytes) -> None:
 
 
 def test_a_thousand_plain_lines_take_the_short_way_together() -> None:
-    lines = [b'{"payload": {"value": %d}, "priority": %d}\n' % (n, 1 + n % 3) for n in range(1000)]
+    lines = [b'{"payload": {"value": %d}, "priority": %d}' % (n, 1 + n % 3) for n in range(1000)]
 
     assert _tasks_of_plain_lines(lines, "noop", LIMIT) == tasks_of(lines)
     assert tasks_of(lines) == [_task_of_line(line, "noop", "f:1", LIMIT) for line in lines]
