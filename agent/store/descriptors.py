@@ -23,15 +23,15 @@ WRITE_FORMAT, WITHOUT_A_LOG = 18, 1  # https://sqlite.org/fileformat2.html#file_
 class Descriptors:
     """Numbers, and the files that they led to when the handle was opened; names, and the files that bore them."""
 
-    def __init__(self, marks: dict[int, Mark], places: dict[str, Mark | None]) -> None:
+    def __init__(self, marks: dict[int, Mark], places: dict[bytes, Mark | None]) -> None:
         self._marks = list(marks.items())
         self._places = list(places.items())
 
     @classmethod
     def opened_since(cls, before: Collection[int], database: Path) -> Descriptors:
         """Those of a handle that was opened since `before` was open; the shared memory's is one for the process."""
-        real = os.path.realpath(database)
-        places = {real + suffix: mark_of(real + suffix) for suffix in ("", "-wal", "-shm")}
+        real = os.fsencode(os.path.realpath(database))
+        places = {real + suffix: mark_of(real + suffix) for suffix in (b"", b"-wal", b"-shm")}
         file, log, shared = places.values()
         marks = {
             number: mark
@@ -78,11 +78,11 @@ def open_now() -> dict[int, Mark]:
     return {number: mark for number in numbers if (mark := mark_of(number))}  # but that by which the list was read
 
 
-def _lost(places: Iterable[tuple[str, Mark | None]]) -> str | None:
-    return next((place for place, mark in places if mark is not None and mark_of(place) != mark), None)
+def _lost(places: Iterable[tuple[bytes, Mark | None]]) -> str | None:
+    return next((os.fsdecode(place) for place, mark in places if mark is not None and mark_of(place) != mark), None)
 
 
-def mark_of(file: int | str) -> Mark | None:
+def mark_of(file: int | bytes) -> Mark | None:
     """The file that a number or a name leads to; None: there is none. Raises OSError when the disk does not tell."""
     try:
         return identify(file)

@@ -89,6 +89,7 @@ class WriteLock:
         self.directory = directory
         self.pid = os.getpid()
         self._path = directory / "write.lock"
+        self._name = os.fsencode(self._path)
         self._threads = Turn()
         self.patience_s: float | None = None
 
@@ -151,7 +152,7 @@ class WriteLock:
     def lost_place(self) -> str | None:
         """The name of its file when that was removed or replaced: who comes later makes another, and holds that."""
         has_been_opened = "_fd" in vars(self)
-        return str(self._path) if has_been_opened and mark_of(str(self._path)) != self._mark else None
+        return str(self._path) if has_been_opened and mark_of(self._name) != self._mark else None
 
     def holder(self) -> int | None:
         """The pid that holds the lock now, if another process does."""

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-from struct import Struct
+import sys
 
 Mark = tuple[int, int]  # inode and device
 
 _AT_FDCWD, _AT_EMPTY_PATH, _STATX_INO = -100, 0x1000, 0x100  # of linux/fcntl.h and linux/stat.h
-_BYTES = 256  # of struct statx
-_INODE, _DEVICE = Struct("=32xQ"), Struct("=136xII")  # stx_ino, stx_dev_major and stx_dev_minor
+_Statx = ctypes.c_uint64 * 32  # struct statx: stx_ino is its fifth word, stx_dev_major and stx_dev_minor its 18th
+_INODE, _DEVICE = 4, 17
 _statx = getattr(ctypes.CDLL(None), "statx", None)
 
 
-def identify(file: int | str) -> Mark:
-    """Raises OSError."""
+def identify(file: int | bytes) -> Mark:
+    """The mark of a descriptor's or a name's file. Raises OSError."""
     if _statx is not None:
-        told = ctypes.create_string_buffer(_BYTES)
-        at = (file, b"", _AT_EMPTY_PATH) if isinstance(file, int) else (_AT_FDCWD, os.fsencode(file), 0)
+        told = _Statx()
+        at = (file, b"", _AT_EMPTY_PATH) if isinstance(file, int) else (_AT_FDCWD, file, 0)
         if _statx(*at, _STATX_INO, told) == 0:
-            return _INODE.unpack_from(told)[0], os.makedev(*_DEVICE.unpack_from(told))
-    stat = os.stat(file)  # what statx refuses, this tells, with its reason
-    return stat.st_ino, stat.st_dev
+            return told[_INODE], told[_DEVICE]
+    stat = os.stat(file if isinstance(file, int) else os.fsdecode(file))  # of a refusal it tells the reason
+    halves = (os.major(stat.st_dev), os.minor(stat.st_dev))
+    return stat.st_ino, int.from_bytes(b"".join(half.to_bytes(4, sys.byteorder) for half in halves), sys.byteorder)
