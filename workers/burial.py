@@ -14,7 +14,9 @@ from agent.retry import Failed
 from agent.store import SqliteStore
 from agent.store.values import Burial, Death
 from agent.task import Outcome
+from agent.telemetry.kept_files import KeptFiles
 from agent.telemetry.logs import log
+from agent.telemetry.proc import out_of_memory_kills
 from workers.attempt import Failure, Run, fail
 from workers.deaths import End, judge_end
 from workers.harvest import Running, unless_ended
@@ -30,7 +32,9 @@ class Undertaker:
         self._store = store
         self._clock = clock
         self._rng = random.Random()  # nosec B311  # spreads retries
-        self._kills = self._kills_before = out_of_memory_kills()
+        self._files = KeptFiles()
+        self._kills = 0  # of processes, for want of memory
+        self._kills = self._kills_before = self._out_of_memory_kills()
 
     def bury(self, worker: WorkerProcess, end: End) -> Burial:
         """Do all that is due for a dead worker's tasks."""
@@ -68,17 +72,14 @@ class Undertaker:
 
     def watch_memory(self) -> None:
         """With every sample: a kill for want of memory before the last one explains no worker's death."""
-        self._kills_before, self._kills = self._kills, out_of_memory_kills()
+        self._kills_before, self._kills = self._kills, self._out_of_memory_kills()
 
     def _is_out_of_memory(self, status: int | None) -> bool:
-        return status == -9 and out_of_memory_kills() > self._kills_before
+        return status == -9 and self._out_of_memory_kills() > self._kills_before
 
-
-def out_of_memory_kills(vmstat: str = "/proc/vmstat") -> int:
-    """How many processes the kernel's out-of-memory killer has ended on this machine; 0 where it does not tell."""
-    with open(vmstat, "rb", buffering=0) as file:
-        _, found, rest = file.read().partition(b"\noom_kill ")
-    return int(rest.split(maxsplit=1)[0]) if found else 0
+    def _out_of_memory_kills(self) -> int:
+        vmstat = self._files.text("/proc/vmstat")
+        return self._kills if vmstat is None else out_of_memory_kills(vmstat)
 
 
 def _tell(worker: WorkerProcess, status: int | None, burial: Burial, death: Death, why: str) -> None:

@@ -78,6 +78,13 @@ def process(stat: str) -> Process:
     return Process(pid, parent=int(words[1]), started=int(words[19]), ticks=ticks, rss_pages=int(words[21]))
 
 
+def out_of_memory_kills(vmstat: str) -> int:
+    """How many processes the kernel's out-of-memory killer has ended on this machine, from /proc/vmstat; 0 where it
+    does not tell."""
+    _, found, rest = vmstat.partition("\noom_kill ")
+    return int(rest.split(maxsplit=1)[0]) if found else 0
+
+
 def load_average(loadavg: str) -> float:
     """Runnable and blocked threads over the last minute, from /proc/loadavg."""
     return float(loadavg.split()[0])

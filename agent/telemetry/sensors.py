@@ -16,6 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from agent.clock import Clock
 from agent.telemetry import proc
 from agent.telemetry.cgroups import CpuQuota, Groups, Level, cpu_quota, discover, memory_pct
+from agent.telemetry.kept_files import KeptFiles
 from agent.telemetry.logs import log
 
 P = ParamSpec("P")
@@ -68,7 +69,7 @@ class Sensors:
 
     def __init__(self, mem_limit_bytes: int = 0, root: Path = Path("/"), clock: Clock | None = None) -> None:
         self._limit = mem_limit_bytes
-        self._root = str(root).rstrip("/")
+        self._files = KeptFiles(str(root).rstrip("/"))
         self._clock = clock or Clock()
         self._before: _Before | None = None
         self._cgroup: str | None = None
@@ -95,13 +96,14 @@ class Sensors:
         )
         self._watch("cpu", reading.cpu_pct)
         self._watch("memory", reading.mem_pct)
+        self._files.let_go_of_others()
         return reading
 
     def _find_groups(self) -> None:
         """Where the cgroups are; looked up again only when this process was moved."""
-        cgroup = self._text("/proc/self/cgroup")
+        cgroup = self._files.text("/proc/self/cgroup")
         if cgroup != self._cgroup:
-            self._cgroup, mountinfo = cgroup, self._text("/proc/self/mountinfo")
+            self._cgroup, mountinfo = cgroup, self._files.text("/proc/self/mountinfo")
             self._groups = self._tried(discover, cgroup or "", mountinfo or "") or Groups()
 
     def _now(self, processes: Mapping[int, proc.Process]) -> _Before:
@@ -113,7 +115,7 @@ class Sensors:
         )
 
     def _quota(self, level: Level) -> CpuQuota | None:
-        return self._tried(cpu_quota, level, self._groups.accounts.get(level.path), self._text)
+        return self._tried(cpu_quota, level, self._groups.accounts.get(level.path), self._files.text)
 
     def _processes(self, worker_pids: Sequence[int]) -> dict[int, proc.Process]:
         """The tree by pid: this process, the workers, and the fork server between them."""
@@ -129,7 +131,7 @@ class Sensors:
 
     def _memory_pct(self, tree: int | None) -> float | None:
         ceilings = [self._parsed("/proc/meminfo", proc.memory_pct)]
-        ceilings += [self._tried(memory_pct, level, self._text) for level in self._groups.memory]
+        ceilings += [self._tried(memory_pct, level, self._files.text) for level in self._groups.memory]
         if self._limit and tree is not None:
             ceilings.append(100 * tree / self._limit)
         return max((pct for pct in ceilings if pct is not None), default=None)
@@ -140,23 +142,8 @@ class Sensors:
         if self._misses[source] == DEGRADED_AFTER:
             log("sensor.degraded", source=source, readings=DEGRADED_AFTER)
 
-    def _text(self, path: str) -> str | None:
-        try:
-            descriptor = os.open(self._root + path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            data = b""
-            while chunk := os.read(descriptor, 65536):
-                data += chunk
-            return data.decode("utf-8", "replace")
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-
     def _parsed(self, path: str, parse: Callable[[str], T]) -> T | None:
-        text = self._text(path)
+        text = self._files.text(path)
         return None if text is None else self._tried(parse, text)
 
     @staticmethod

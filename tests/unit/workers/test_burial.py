@@ -1,4 +1,4 @@
-"""What is made of a worker's end: for whom it was meant, and what the kernel tells of processes that it has killed."""
+"""What is made of a worker's end: for whom it was meant."""
 
 from __future__ import annotations
 
@@ -13,30 +13,13 @@ from agent.lifecycle import State
 from agent.store import open_store
 from tests.support.claims import claimed, enqueued, run
 from workers.attempt import succeed
-from workers.burial import Undertaker, out_of_memory_kills
+from workers.burial import Undertaker
 from workers.deaths import End
 from workers.messages import Settings
 from workers.process import Halt, WorkerProcess
 from workers.slot import STARTED_AT, TASK, Slot
 
 SETTINGS = Settings(retry_attempts=3, retry_delay_s=1, retry_max_delay_s=9, max_result_bytes=99, max_tasks=0)
-
-
-@pytest.mark.parametrize(
-    ("text", "kills"),
-    [
-        ("nr_free_pages 9\noom_kill 12\nnuma_hit 5\n", 12),
-        ("nr_free_pages 9\noom_kill 3", 3),
-        ("nr_free_pages 9\nother_oom_kill 7\noom_kill_not 8\n", 0),
-    ],
-)
-def test_kills_for_want_of_memory_are_those_of_the_kernels_own_count(tmp_path: Path, text: str, kills: int) -> None:
-    (tmp_path / "vmstat").write_text(text, "ascii")
-    assert out_of_memory_kills(str(tmp_path / "vmstat")) == kills
-
-
-def test_this_kernels_count_can_be_read() -> None:
-    assert out_of_memory_kills() >= 0
 
 
 @pytest.mark.parametrize("purpose", ["cancel", "time_out"])

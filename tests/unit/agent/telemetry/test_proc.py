@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from agent.telemetry.proc import CpuTimes, Process, busy_pct, cpu_times, load_average, memory_pct, process
+from agent.telemetry.proc import (
+    CpuTimes,
+    Process,
+    busy_pct,
+    cpu_times,
+    load_average,
+    memory_pct,
+    out_of_memory_kills,
+    process,
+)
 
 STAT = """cpu  3705 0 2385 227375 283 0 119 637 40 0
 cpu0 923 0 898 115112 12 0 7 294 40 0
@@ -69,6 +78,19 @@ def test_a_process_is_read_whatever_its_name() -> None:
 def test_a_process_that_is_not_told_in_full_is_none() -> None:
     with pytest.raises(IndexError):
         process("7 (a) S 3 7 7 0 -1 4194304 1 0 0 0 120 30 5 5 20 0 1 0 98765 1000000")
+
+
+@pytest.mark.parametrize(
+    ("vmstat", "kills"),
+    [
+        ("nr_free_pages 9\noom_kill 12\nnuma_hit 5\n", 12),
+        ("nr_free_pages 9\noom_kill 3", 3),
+        ("nr_free_pages 9\nother_oom_kill 7\noom_kill_not 8\n", 0),
+        ("", 0),
+    ],
+)
+def test_kills_for_want_of_memory_are_those_of_the_kernels_own_count(vmstat: str, kills: int) -> None:
+    assert out_of_memory_kills(vmstat) == kills
 
 
 def test_the_load_is_that_of_the_last_minute() -> None:

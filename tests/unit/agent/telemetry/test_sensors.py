@@ -53,6 +53,7 @@ class Machine:
         file.write_text(text)
 
     def remove(self, path: str) -> None:
+        self.write(path, "")  # as with /proc, who has it open reads no more of it
         (self.root / path.lstrip("/")).unlink()
 
     def cpu(self, busy: int, idle: int) -> None:
