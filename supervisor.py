@@ -24,6 +24,7 @@ from agent.governance.decision import Decision, Paused
 from agent.steering.configured import governor_settings
 from agent.steering.governing import reopens
 from agent.steering.standing import EVERYTHING
+from agent.store.values import Waiting
 from agent.systemd import Notifier
 from agent.telemetry.logs import log
 from workers.assembly import Parts, assemble, reload
@@ -32,12 +33,12 @@ from workers.fork_client import ForkServer
 from workers.handled import why_none
 from workers.reckoning import Reckoning
 from workers.signals import SignalInbox
+from workers.stops import GLANCE_S
 from workers.timetable import Timetable
 from workers.trouble import Trouble
 from workers.vigil import Vigil
 
-TICK_S = 0.010  # only while somebody is at work
-GLANCE_S = 1.0  # the safety net behind the doorbell
+TICK_S = 0.010  # while a command is under way
 TROUBLE_S = 0.5
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
 INTERRUPTED = 130
@@ -96,7 +97,7 @@ class Supervisor:
         selector.register(parts.doorbell, EVENT_READ, self._on_ring)
         selector.register(signals, EVENT_READ, self._obey_signals)
         selector.register(fork_server, EVENT_READ, self._on_fork_server)
-        self._timetable.now("sample", "glance")
+        self._timetable.now("sample")
         if self._notifier.watchdog_s:
             self._timetable.now("watchdog")
         self._timetable.after("summary", parts.config.telemetry.log_interval_s)
@@ -225,42 +226,42 @@ class Supervisor:
         self._pool.fill(now_ns)  # before the dead are buried: while that is written, others are born
         if self._pool.bury_dead():
             self._timetable.now("look")
-        if self._timetable.is_due("tick") and (self._pool.tick(now_ns) or self._parts.commands.has_open):
+        if self._timetable.is_due("tick") and (self._pool.ticker.tick(now_ns) or self._parts.commands.has_open):
             self._timetable.now("look")
-        if self._pool.is_at_work:
-            self._timetable.after("tick", TICK_S)
-        elif self._drains and self._pool.has_come_to_rest():
+        if not self._pool.is_at_work and self._drains and self._pool.has_come_to_rest():
             self._timetable.now("look")
         if self._pool.told.look_at is not None:
             self._timetable.at_wall("look", self._pool.told.look_at)
             self._pool.told.look_at = None
         self._timetable.is_due("birth")  # `fill` has looked
-        if (birth_due_ns := self._pool.birth_due_ns(now_ns)) is not None:
-            self._timetable.at("birth", birth_due_ns)
+        self._timetable.at("birth", self._pool.birth_due_ns(now_ns))
 
     def _do_what_is_due(self) -> None:
         if self._timetable.is_due("announce"):
             self._announce()
-        if self._timetable.is_due("glance"):
-            self._glance()
         if self._timetable.is_due("look"):
             self._look()
         if self._timetable.is_due("sample"):
             self._timetable.every("sample", self._parts.config.telemetry.sample_interval_s)
             self._sample()
+        if self._timetable.is_due("glance"):
+            self._glance()
         if self._timetable.is_due("summary"):
             self._timetable.every("summary", self._parts.config.telemetry.log_interval_s)
             self._reckoning.sum_up()
+        self._timetable.at("tick", self._pool.ticker.due_ns(self._clock.monotonic()))
 
-    def _glance(self) -> None:
-        """Look if anybody has committed since the last time, whether or not the doorbell was rung."""
-        self._timetable.every("glance", GLANCE_S)
-        seen, self._data_version = self._data_version, self._parts.store.data_version()
+    def _glance(self) -> Waiting:
+        """With every sample, or by itself: has anybody committed meanwhile, whether or not the doorbell was rung?"""
+        self._timetable.put_off(GLANCE_S, "glance")
+        waiting = self._parts.store.custody.waiting()
+        seen, self._data_version = self._data_version, waiting.data_version
         if seen != self._data_version:
             self._timetable.now("look")
         self._pool.stops.wake_fork_server()
         if self._pool.stops.thaw_after(self._parts.config.governance.freeze_max_s, self._clock.monotonic()):
             self._timetable.now("look")
+        return waiting
 
     def _look(self) -> None:
         """See what there is to do: commands, orders that end, tasks that are due, work for the idle."""
@@ -273,8 +274,7 @@ class Supervisor:
             self._order()
         if self._parts.commands.has_open:
             self._timetable.after("tick", TICK_S)
-        self._timetable.at_wall("look", waiting.next_due)
-        self._timetable.at_wall("look", self._parts.standing.next_end())
+        self._timetable.at_wall("look", waiting.next_due, self._parts.standing.next_end())
         self._pool.ring(self._parts.runnable(waiting.queued, self._types or {}))
         if self._drains and not self._parts.store.custody.unfinished():
             self._stop(is_forced=False)
@@ -308,7 +308,7 @@ class Supervisor:
             self._pool.stops.thaw_all(by)
 
     def _sample(self) -> None:
-        decisions, reading = self._reckoning.sample()
+        decisions, reading = self._reckoning.sample(self._glance())
         complaint, self._pool.told.trouble = self._pool.told.trouble, None
         if self._trouble.judge(complaint):
             self._pool.spacing.forget()

@@ -16,7 +16,7 @@ from campaign.stage import Stage
 
 SHORT = 6  # cells of a short round
 STORMS, STORM_S, IN_A_STORM, CHANCE = 10, 5.0, 8, 0.1
-GLANCE_S = 1.5  # the supervisor looks by itself so often, at the latest
+GLANCE_S = 2.0  # the supervisor looks by itself so often, at the latest
 FREED_WITHIN_S = 5.0
 
 

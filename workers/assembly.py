@@ -65,11 +65,11 @@ class Parts:
         limit = min(size, self.governing.limit)
         return Orders(size, limit, frozenset(self.standing.now.paused), worker_settings(self.config))
 
-    def view(self) -> PoolView:
+    def view(self, waiting: Waiting) -> PoolView:
         """What a sample says of the pool."""
         workers = {worker.id: worker.pid for worker in self.pool.workers.values() if worker.is_enrolled}
         frozen = sum(worker.is_frozen for worker in self.pool.workers.values())
-        queued = sum(self.store.custody.waiting().queued.values())
+        queued = sum(waiting.queued.values())
         paused = set(self.standing.now.paused)
         if self.governing.state.paused_until is not None:
             paused.add(EVERYTHING)

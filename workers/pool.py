@@ -52,6 +52,7 @@ class WorkerPool:
         self.is_closing = False
         self.version = version
         self.stops = Stops(self.workers, fork_server, store, clock)
+        self.ticker = tick.Ticker(self.workers, self.stops, store.custody)
         self.relay = LineRelay()
         self.spacing = Spacing(clock)
         self._fork_server = fork_server
@@ -62,7 +63,6 @@ class WorkerPool:
         self._orders = orders
         self._raise_version = raise_version
         self._rings = 0
-        self._left_asleep = False
         self._went_idle = False
 
     # -- Orders
@@ -127,7 +127,7 @@ class WorkerPool:
         """How many attempts run now."""
         return sum(worker.running() is not None for worker in self.workers.values())
 
-    # -- Ticks
+    # -- Work
 
     def ring(self, queued: int) -> None:
         """There is work for so many workers."""
@@ -139,21 +139,7 @@ class WorkerPool:
         awake = max(0, queued - looking)
         for worker in idle[:awake]:
             worker.tell({"op": "wake"}, self._rings)
-        self._left_asleep |= len(idle[:queued]) > awake  # should those who look have looked just before: the next tick
-
-    def tick(self, now_ns: int) -> int:
-        """Do what workers cannot do for themselves; 0: nothing came of it that is worth another look."""
-        self.stops.retry()
-        left_asleep, self._left_asleep = self._left_asleep, False
-        found = tick.look(self.workers.values(), now_ns)
-        for worker, running in found.overdue:
-            self.stops.time_out(worker, running)
-        if found.is_empty:
-            return int(left_asleep)
-        done = tick.catch_up(self._store.custody, found, self.workers)
-        for outcome in done.stale:
-            log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
-        return left_asleep + done.released + sum(map(len, found.outcomes.values()))
+        self.ticker.left_asleep |= len(idle[:queued]) > awake
 
     @property
     def is_at_work(self) -> bool:

@@ -10,6 +10,7 @@ from agent.governance.decision import Decision
 from agent.governance.observation import ErrorSignature, merge_signatures
 from agent.lifecycle import State
 from agent.steering.governing import Attempts
+from agent.store.values import Waiting
 from agent.systemd import Notifier
 from agent.telemetry.logs import log
 from agent.telemetry.sensors import Reading
@@ -45,10 +46,10 @@ class Reckoning:
         self._notifier = notifier
         self._ok = self._errors = 0  # since the last summary
 
-    def sample(self) -> tuple[Sequence[Decision], Reading]:
+    def sample(self, waiting: Waiting) -> tuple[Sequence[Decision], Reading]:
         """Take a sample and let the governor decide; then tell of the attempts one by one."""
         attempts = reckon(self._told.counts, self._told.ended, self.reopened)
-        decisions, reading = self._parts.governing.sample(self._parts.view(), attempts)
+        decisions, reading = self._parts.governing.sample(self._parts.view(waiting), attempts)
         tell(self._told.take_ended())  # only now: what the database refused is told with the next sample
         self._ok += attempts.ok
         self._errors += attempts.errors + attempts.late
@@ -56,7 +57,8 @@ class Reckoning:
 
     def sum_up(self) -> None:
         """Log what has ended since the last summary, and begin the next; systemd hears how things stand."""
-        view, state, limit = self._parts.view(), self._parts.governing.state, self._parts.governing.limit
+        view = self._parts.view(self._parts.store.custody.waiting())
+        state, limit = self._parts.governing.state, self._parts.governing.limit
         log(
             "telemetry.summary", ok=self._ok, errors=self._errors, inflight=view.inflight, workers=len(view.workers),
             queued=view.queued, limit=limit, frozen=view.frozen, paused=list(view.paused), reasons=list(state.reasons),
@@ -69,7 +71,7 @@ class Reckoning:
         """A last sample and summary; of what the database refuses to hear, the log has a line at least."""
         with suppress(StoreError, TryLater):
             if self._told.counts or self._told.ended:
-                self.sample()
+                self.sample(self._parts.store.custody.waiting())
             self.sum_up()
         tell(self._told.take_ended())
 

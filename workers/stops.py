@@ -21,7 +21,7 @@ from workers.process import Halt, WorkerProcess
 
 UNBOUNDED = "pause"  # a freeze by the governor's pause ends with it
 
-UNSEEN_S = 1.0  # between two looks at the fork server
+GLANCE_S = 2.0  # at most, between two looks at the fork server
 CUT_OFF_AFTER = 4  # complaints in a row, two seconds
 
 LOOKS, LOOK_S = 5, 0.005
@@ -112,7 +112,7 @@ class Stops:
             return False
         log("fork_server.stopped", pid=self._fork_server.pid)
         self._fork_server.go_on()
-        self.count_out(UNSEEN_S)
+        self.count_out(GLANCE_S)
         return True
 
     def thaw_after(self, seconds: float, now_ns: int) -> bool:

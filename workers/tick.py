@@ -1,13 +1,14 @@
 """The tick: what the supervisor does for workers that a handler holds up, in one transaction for all of them.
 
-It ticks only while a worker is at work. An attempt that lasts gets its start written; what ended before it is recorded;
-what was claimed with it and has not begun is taken back; an attempt beyond its deadline is reported.
+It ticks only while a worker is at work, and no sooner than something can be due. An attempt that lasts gets its start
+written; what ended before it is recorded; what was claimed with it and has not begun is taken back; an attempt beyond
+its deadline is reported.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,10 +16,13 @@ from agent.failpoints import ARMED, reach
 from agent.store.custody import Custody
 from agent.store.values import CaughtUp, Return
 from agent.task import Outcome, Start
+from agent.telemetry.logs import log
 from workers.harvest import Running
 from workers.process import WorkerProcess
 from workers.slot import CLOSED, LAST
+from workers.stops import Stops
 
+CLOSELY_NS = 10_000_000  # from one tick to the next while a stop or a release is under way
 START_AFTER_NS = 25_000_000
 VISIBLE_AFTER_NS = 1_000_000  # a limit that was written is seen by then, whatever the processor (see slot.py)
 TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the release: 50 ms after the attempt's start
@@ -26,8 +30,9 @@ TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the relea
 
 @dataclass(slots=True)
 class Findings:
-    """What one look found to do."""
+    """What one look found to do, and before when there is nothing more unless somebody stops a worker."""
 
+    next_ns: int
     outcomes: dict[int, list[Outcome]] = field(default_factory=dict)
     offsets: dict[int, int] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
@@ -42,19 +47,56 @@ class Findings:
 
 def look(workers: Iterable[WorkerProcess], now_ns: int) -> Findings:
     """Look at every slot; nothing is written to the store here."""
-    found = Findings()
+    found = Findings(next_ns=now_ns + START_AFTER_NS)  # what begins from now on
     for worker in workers:
         running = worker.running()
         age = now_ns - running.started_ns if running else 0
-        if worker.is_frozen or age > START_AFTER_NS:
+        if worker.is_frozen or age >= START_AFTER_NS:
             _hold_up(found, worker, running)
         if running and _is_overdue(worker, running, now_ns):
             found.overdue.append((worker, running))
-        _take_back(found, worker, worker.is_frozen or age > TAKE_BACK_AFTER_NS, now_ns)
+        _take_back(found, worker, worker.is_frozen or age >= TAKE_BACK_AFTER_NS, now_ns)
+        if running:
+            found.next_ns = min([found.next_ns, *_due_ns(worker, running, now_ns)])
     return found
 
 
-def catch_up(custody: Custody, found: Findings, workers: dict[int, WorkerProcess]) -> CaughtUp:
+class Ticker:
+    """Ticks over the pool's workers. `left_asleep`: there is work for some who were not woken, as others look for it;
+    should those have looked just before, the next tick finds it."""
+
+    def __init__(self, workers: Mapping[int, WorkerProcess], stops: Stops, custody: Custody) -> None:
+        self.left_asleep = False
+        self._workers = workers
+        self._stops = stops
+        self._custody = custody
+        self._calm_until_ns = 0
+
+    def due_ns(self, now_ns: int) -> int | None:
+        """When the next tick is due; None: nobody runs anything, or is being stopped."""
+        at_work = [worker for worker in self._workers.values() if worker.is_at_work]
+        if not at_work:
+            return None
+        has_to_go_on = self.left_asleep or any(each.halt or each.limited_at is not None for each in at_work)
+        return now_ns + CLOSELY_NS if has_to_go_on or self._calm_until_ns < now_ns else self._calm_until_ns
+
+    def tick(self, now_ns: int) -> int:
+        """Do what workers cannot do for themselves; 0: nothing came of it that is worth another look."""
+        self._stops.retry()
+        left_asleep, self.left_asleep = self.left_asleep, False
+        found = look(self._workers.values(), now_ns)
+        self._calm_until_ns = found.next_ns
+        for worker, running in found.overdue:
+            self._stops.time_out(worker, running)
+        if found.is_empty:
+            return int(left_asleep)
+        done = catch_up(self._custody, found, self._workers)
+        for outcome in done.stale:
+            log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
+        return left_asleep + done.released + sum(map(len, found.outcomes.values()))
+
+
+def catch_up(custody: Custody, found: Findings, workers: Mapping[int, WorkerProcess]) -> CaughtUp:
     """Write what was found."""
     if ARMED:
         reach("before_record")
@@ -76,9 +118,15 @@ def forbid(worker: WorkerProcess) -> None:
         worker.limited_at, worker.limited_ns = seen, time.monotonic_ns()
 
 
+def _due_ns(worker: WorkerProcess, running: Running, now_ns: int) -> Iterator[int]:
+    """When an attempt is to be looked at again, should it last."""
+    ages = (running.started_ns + START_AFTER_NS, running.started_ns + TAKE_BACK_AFTER_NS, worker.deadline_ns(running))
+    return (due for due in ages if due > now_ns)
+
+
 def _is_overdue(worker: WorkerProcess, running: Running, now_ns: int) -> bool:
     deadline = worker.deadline_ns(running)
-    return bool(deadline) and now_ns > deadline and not worker.is_frozen and worker.halt is None
+    return bool(deadline) and now_ns >= deadline and not worker.is_frozen and worker.halt is None
 
 
 def _hold_up(found: Findings, worker: WorkerProcess, running: Running | None) -> None:

@@ -30,14 +30,17 @@ class Timetable:
         due = now - now % period + period
         self.at(duty, due if due - now > period // 2 else due + period)
 
-    def at_wall(self, duty: str, wall: int | None) -> None:
-        """It is due at a wall time (µs), if any; looked at again within an hour, for the clock may be set."""
-        if wall is not None:
-            self.after(duty, min(LONGEST_WAIT_S, max(0.0, (wall - self._clock.now()) / SECOND)))
+    def at_wall(self, duty: str, *walls: int | None) -> None:
+        """It is due at the first of some wall times (µs), if any; looked at again within an hour, for the clock may be
+        set."""
+        for wall in walls:
+            if wall is not None:
+                self.after(duty, min(LONGEST_WAIT_S, max(0.0, (wall - self._clock.now()) / SECOND)))
 
-    def at(self, duty: str, due_ns: int) -> None:
-        """It is due at a monotonic time."""
-        self._due[duty] = min(due_ns, self._due.get(duty, due_ns))
+    def at(self, duty: str, due_ns: int | None) -> None:
+        """It is due at a monotonic time, if any."""
+        if due_ns is not None:
+            self._due[duty] = min(due_ns, self._due.get(duty, due_ns))
 
     def put_off(self, seconds: float, *duties: str) -> None:
         """These are due in so many seconds, and not before."""

@@ -118,7 +118,8 @@ class Custody:
             queued = dict(cursor.execute(sql.queued_by_type).fetchall())
             next_due = cursor.execute(sql.next_due).fetchall()[0][0]
             has_commands = bool(cursor.execute(sql.has_commands).fetchall()[0][0])
-        return Waiting(queued, next_due, has_commands)
+            data_version = cursor.execute("PRAGMA data_version").fetchall()[0][0]
+        return Waiting(queued, next_due, has_commands, data_version)
 
     def unhandled(self) -> dict[str, int]:
         """Types nobody handles, with the number of tasks that wait for a handler."""

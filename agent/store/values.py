@@ -89,11 +89,15 @@ class Return(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """What there is to do: queued tasks by type, when the next one is due, whether somebody has left a command."""
+    """What there is to do: queued tasks by type, when the next one is due, whether somebody has left a command.
+
+    `data_version` changes whenever somebody else has committed.
+    """
 
     queued: Mapping[str, int]
     next_due: int | None
     has_commands: bool
+    data_version: int
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
