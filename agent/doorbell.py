@@ -30,13 +30,14 @@ class Doorbell:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = _place(path)
+        place = _place(path)
+        self.path = Path(os.fsdecode(place))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             # The file takes its mode from the socket: so at no moment may others ring.
             os.fchmod(self._socket.fileno(), 0o600)
             _remove_stale(self.path)
-            with _address(self.path) as address:
+            with _address(place) as address:
                 self._socket.bind(address)
             self._inode = self.path.lstat().st_ino
         except OSError as error:
@@ -69,9 +70,13 @@ class Doorbell:
 
 def ring(path: str | os.PathLike[str]) -> bool:
     """Rings the bell at `path`; False when nobody will hear it. Never waits, never raises for it."""
+    place = _place(path)
     try:
-        with _address(_place(path)) as address:
-            _button.socket().sendto(b"!", address)
+        if len(place) <= LONGEST_ADDRESS:
+            _button.socket().sendto(b"!", place)
+        else:
+            with _address(place) as address:
+                _button.socket().sendto(b"!", address)
     except BlockingIOError:
         return True  # the bell is full of rings that nobody has heard yet
     except OSError as error:
@@ -104,34 +109,34 @@ class _Button:
 _button = _Button()
 
 
-def _place(path: str | os.PathLike[str]) -> Path:
+def _place(path: str | os.PathLike[str]) -> bytes:
     """Where the bell hangs: at `path`, or beside it under a short name when its own is too long for any address."""
     absolute = os.fspath(path)
     return _place_of(absolute if absolute.startswith("/") else os.path.abspath(absolute))
 
 
 @functools.lru_cache(maxsize=16)
-def _place_of(absolute: str) -> Path:
-    place = Path(absolute)
-    name = os.fsencode(place.name)
-    if len(name) <= LONGEST_NAME:
-        return place
-    import hashlib  # 15 ms that only a very long name needs to spend
+def _place_of(absolute: str) -> bytes:
+    directory, name = os.path.split(os.fsencode(absolute))
+    if len(name) > LONGEST_NAME:
+        import hashlib  # 15 ms that only a very long name needs to spend
 
-    return place.with_name(f".{hashlib.blake2b(name, digest_size=8).hexdigest()}.bell")
+        name = f".{hashlib.blake2b(name, digest_size=8).hexdigest()}.bell".encode()
+    return os.path.join(directory, name)
 
 
 @contextmanager
-def _address(place: Path) -> Iterator[str]:
+def _address(place: bytes) -> Iterator[bytes]:
     """What to bind or to send to; a path longer than unix(7) allows is reached through its directory's descriptor."""
-    if len(os.fsencode(place)) <= LONGEST_ADDRESS:
-        yield str(place)
+    if len(place) <= LONGEST_ADDRESS:
+        yield place
         return
-    directory = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory, name = os.path.split(place)
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{directory}/{place.name}"
+        yield f"/proc/self/fd/{descriptor}/".encode() + name
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _remove_stale(place: Path) -> None:

@@ -27,7 +27,7 @@ from agent.store.busy import busy
 from agent.store.descriptors import Descriptors, open_now, says_it_has_a_log
 from agent.store.locks import WriteLock
 from agent.store.opening import connect
-from agent.store.refusals import OF_THE_DISK, errors_of, newer
+from agent.store.refusals import FOREIGN, OF_THE_DISK, newer, raise_ours
 from agent.store.turns import Turn
 
 BUSY_TIMEOUT_MS = 5000
@@ -179,8 +179,10 @@ class Connection:
                 if right:
                     right.acquire()
                 self._wait_for(turn)
-                with errors_of(self.path):
+                try:
                     yield self.handle
+                except FOREIGN as error:
+                    raise_ours(error, self.path)
             except StoreError as error:
                 if turn.is_mine():
                     self._learn_from(error)
@@ -194,16 +196,18 @@ class Connection:
     def _let_go(self, turn: Turn, right: WriteLock | None, under_way: object) -> None:
         handle = self._handle
         if turn.is_mine() and handle is not None:
-            with suppress(apsw.Error):  # `close` has closed it
+            try:
                 if handle.in_transaction:
                     handle.execute("ROLLBACK")
+            except apsw.Error:  # `close` has closed it
+                pass
         turn.let_go()
         if right:
             right.release()
         busy.end(under_way)
 
     def _turn_of_this_process(self) -> Turn:
-        return self._turns.setdefault(os.getpid(), Turn())
+        return self._turns.get(os.getpid()) or self._turns.setdefault(os.getpid(), Turn())
 
     def _wait_for(self, turn: Turn) -> None:
         patience = self._lock.patience_s if self._lock else None
@@ -273,8 +277,10 @@ class Connection:
             self._abandon(handle)
             return
         self._handle = None
-        with errors_of(self.path):
+        try:
             handle.close()
+        except FOREIGN as error:
+            raise_ours(error, self.path)
 
     def _abandon(self, handle: apsw.Connection) -> None:
         """Neither use nor close it any more; from now on this process cannot use the database."""

@@ -43,9 +43,12 @@ class Descriptors:
     def are_ours(self) -> bool:
         """Whether each still leads to the file it led to: 2 µs for each, three in all."""
         try:
-            return all(identify(number) == mark for number, mark in self._marks)
+            for number, mark in self._marks:
+                if identify(number) != mark:
+                    return False
         except OSError:
             return False
+        return True
 
     def lead_elsewhere(self) -> bool:
         """Whether one leads to a file of somebody else: to close it would take it away from him."""
@@ -79,7 +82,10 @@ def open_now() -> dict[int, Mark]:
 
 
 def _lost(places: Iterable[tuple[bytes, Mark | None]]) -> str | None:
-    return next((os.fsdecode(place) for place, mark in places if mark is not None and mark_of(place) != mark), None)
+    for place, mark in places:
+        if mark is not None and mark_of(place) != mark:
+            return os.fsdecode(place)
+    return None
 
 
 def mark_of(file: int | bytes) -> Mark | None:

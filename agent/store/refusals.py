@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import apsw
 
@@ -17,35 +16,40 @@ OF_THE_DISK = (
 """After these nobody knows what a handle believes: it is closed, and the next use opens another."""
 
 
-@contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """In the block, the errors of SQLite and of the system are ours."""
-    try:
-        yield
-    except AgentError:
-        raise
-    except apsw.BusyError as error:
-        raise StoreLocked(f"{named(writer_of(path))} holds {path}: end it or wait, then try again") from error
-    except apsw.NotADBError as error:
-        raise ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path") from error
-    except (apsw.CorruptError, UnicodeDecodeError) as error:
-        raise StoreDamaged(
-            f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover"
-        ) from error
-    except apsw.FullError as error:
-        raise StoreError(f"no space is left for {path}: make room, then try again") from error
-    except apsw.ReadOnlyError as error:
-        raise StoreError(
-            f"{path} cannot be written: give the agent's user write permission on it and its directory"
-        ) from error
-    except apsw.CantOpenError as error:
-        raise StoreError(f"{path} cannot be opened: check that its directory exists and may be written") from error
-    except apsw.ConstraintError as error:
-        raise StoreError(f"{path} refused a change that breaks its rules: {error}") from error
-    except (apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.ProtocolError, apsw.NoLFSError) as error:
-        raise StoreError(f"{path}: {error}: check the disk and the permissions") from error
-    except OSError as error:  # whoever looks for its files
-        raise StoreError(f"{error.filename or path}: {error.strerror}: check the disk and the permissions") from error
+FOREIGN = (apsw.Error, OSError, UnicodeDecodeError)
+"""What a database's use may raise."""
+
+
+def raise_ours(error: Exception, path: Path) -> NoReturn:
+    """Raise ours for an error of SQLite's or of the system's; what is a mistake of this code's stays as it is."""
+    told = _ours(error, path)
+    if told is None:
+        raise error
+    raise told from error
+
+
+def _ours(error: Exception, path: Path) -> AgentError | None:
+    match error:
+        case apsw.BusyError():
+            return StoreLocked(f"{named(writer_of(path))} holds {path}: end it or wait, then try again")
+        case apsw.NotADBError():
+            return ForeignDatabase(f"{path} is not an SQLite database: name another file in persistence.db_path")
+        case apsw.CorruptError() | UnicodeDecodeError():
+            return StoreDamaged(f"{path} is damaged ({error}): restore a backup, or salvage it with sqlite3's .recover")
+        case apsw.FullError():
+            return StoreError(f"no space is left for {path}: make room, then try again")
+        case apsw.ReadOnlyError():
+            cure = "give the agent's user write permission on it and its directory"
+            return StoreError(f"{path} cannot be written: {cure}")
+        case apsw.CantOpenError():
+            return StoreError(f"{path} cannot be opened: check that its directory exists and may be written")
+        case apsw.ConstraintError():
+            return StoreError(f"{path} refused a change that breaks its rules: {error}")
+        case apsw.IOError() | apsw.PermissionsError() | apsw.AuthError() | apsw.ProtocolError() | apsw.NoLFSError():
+            return StoreError(f"{path}: {error}: check the disk and the permissions")
+        case OSError():  # of whoever looks for its files
+            return StoreError(f"{error.filename or path}: {error.strerror}: check the disk and the permissions")
+    return None
 
 
 def newer(path: Path, found: int, known: int) -> NewerDatabase:

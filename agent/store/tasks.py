@@ -138,9 +138,11 @@ def _cancel(cursor: Cursor, task: int, now: int) -> bool:
 
 
 def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
+    if len(new) == 1:
+        return [_insert_alone(cursor, new[0], now)]
     kinds = {name: type_id(cursor, name) for name in set(map(attrgetter("type"), new))}
     if set(map(attrgetter("key"), new)) != {None}:
-        enqueued = [_insert_one(cursor, task, kinds, now) for task in new]
+        enqueued = [_insert_one(cursor, task, kinds[task.type], now) for task in new]
         places = [(kinds[task.type], each.state) for task, each in zip(new, enqueued, strict=True) if not each.existing]
         added = Counter(places)
     else:
@@ -150,12 +152,20 @@ def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
     return enqueued
 
 
+def _insert_alone(cursor: Cursor, task: NewTask, now: int) -> Enqueued:
+    kind = type_id(cursor, task.type)
+    enqueued = _insert_one(cursor, task, kind, now)
+    if not enqueued.existing:
+        cursor.execute(sql.count, (enqueued.state, kind, 1))
+    return enqueued
+
+
 def _insert_all(
     cursor: Cursor, new: Sequence[NewTask], kinds: Mapping[str, int], now: int
 ) -> tuple[list[Enqueued], Counter[tuple[int, State]]]:
     """Insert tasks without keys; within a transaction their ids follow one another."""
     runs = [list(alike) for _, alike in groupby(new, key=_likeness)]
-    rows = [(_columns(run[0], kinds, now), [task.payload for task in run]) for run in runs]
+    rows = [(_columns(run[0], kinds[run[0].type], now), [task.payload for task in run]) for run in runs]
     if LONG_RUN * len(runs) <= len(new):
         for columns, payloads in rows:
             cursor.execute(sql.insert_alike, (*columns, apsw.carray(tuple(payloads))))
@@ -174,22 +184,22 @@ def _insert_all(
 _likeness = attrgetter("type", "priority", "due_at", "max_attempts", "timeout_us")
 
 
-def _columns(task: NewTask, kinds: Mapping[str, int], now: int) -> tuple[Any, ...]:
+def _columns(task: NewTask, kind: int, now: int) -> tuple[Any, ...]:
     """What tasks that are alike have in common."""
     due_at = now if task.due_at is None else task.due_at
     state = _SCHEDULED if due_at > now else _QUEUED
-    return (kinds[task.type], state, task.priority, task.max_attempts, task.timeout_us, now, due_at)
+    return (kind, state, task.priority, task.max_attempts, task.timeout_us, now, due_at)
 
 
-def _insert_one(cursor: Cursor, task: NewTask, kinds: Mapping[str, int], now: int) -> Enqueued:
-    existing = _existing(cursor, task, kinds[task.type]) if task.key is not None else None
+def _insert_one(cursor: Cursor, task: NewTask, kind: int, now: int) -> Enqueued:
+    existing = _existing(cursor, task, kind) if task.key is not None else None
     if existing:
         return existing
-    columns = _columns(task, kinds, now)
+    columns = _columns(task, kind, now)
     cursor.execute(sql.insert, (*columns, task.payload, task.key))
     enqueued = Enqueued(cursor.connection.last_insert_rowid(), state=columns[1])
     if task.key is not None:
-        cursor.execute(sql.give_key, (task.key, enqueued.id, kinds[task.type], canonical(task.payload)))
+        cursor.execute(sql.give_key, (task.key, enqueued.id, kind, canonical(task.payload)))
     return enqueued
 
 
