@@ -39,8 +39,7 @@ class Tasks:
         """
         with self._connection.writing() as cursor:
             enqueued = _insert(cursor, new, now)
-            adds = any(not each.existing for each in enqueued)
-            if max_queued and adds and _number(cursor, sql.backlog) > max_queued:
+            if max_queued and _number(cursor, sql.backlog) > max_queued and not all(each.existing for each in enqueued):
                 raise QueueFull(
                     f"the queue is full: at most {max_queued} tasks may wait (bulk.max_queued); try again later"
                 )
