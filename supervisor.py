@@ -38,7 +38,7 @@ from workers.timetable import Timetable
 from workers.trouble import Trouble
 from workers.vigil import Vigil
 
-TICK_S = 0.010  # while a command is under way
+CLOSELY_S = 0.010  # while a command is under way
 TROUBLE_S = 0.5
 LAST_WORDS_S = 5.0  # from the last SIGKILL until a worker's exit is given up on
 INTERRUPTED = 130
@@ -137,9 +137,9 @@ class Supervisor:
             key.data()
 
     def _on_ring(self) -> None:
-        if self._parts.doorbell.drain():
-            self._pool.ring(1)  # most rings mean one task: who runs it need not wait until all is counted
+        if 0 in (rung := self._parts.doorbell.drain()):
             self._timetable.now("look")
+        self._pool.ring(sum(rung))  # who runs new tasks need not wait until all is looked at
 
     def _on_fork_server(self) -> None:
         self._fork_server.channel.flush()
@@ -226,7 +226,7 @@ class Supervisor:
         self._pool.fill(now_ns)  # before the dead are buried: while that is written, others are born
         if self._pool.bury_dead():
             self._timetable.now("look")
-        if self._timetable.is_due("tick") and (self._pool.ticker.tick(now_ns) or self._parts.commands.has_open):
+        if self._timetable.is_due("tick") and self._pool.ticker.tick(now_ns):
             self._timetable.now("look")
         if not self._pool.is_at_work and self._drains and self._pool.has_come_to_rest():
             self._timetable.now("look")
@@ -273,7 +273,7 @@ class Supervisor:
         if self._pool.version != self._parts.standing.now.version:  # also what was stored before the database refused
             self._order()
         if self._parts.commands.has_open:
-            self._timetable.after("tick", TICK_S)
+            self._timetable.after("look", CLOSELY_S)
         self._timetable.at_wall("look", waiting.next_due, self._parts.standing.next_end())
         self._pool.ring(self._parts.runnable(waiting.queued, self._types or {}))
         if self._drains and not self._parts.store.custody.unfinished():

@@ -171,9 +171,9 @@ class Client:
         meant = did_you_mean(type_, handled)
         return f"nobody is known to handle {type_!r}, whose tasks wait until somebody does{meant}"
 
-    def ring(self) -> None:
-        """Tell the supervisor that there is something to do."""
-        ring(self.existing.doorbell_path)
+    def ring(self, tasks: int = 0) -> None:
+        """Tell the supervisor that there is something to do: so many new tasks may run at once, or anything else."""
+        ring(self.existing.doorbell_path, tasks)
 
     def close(self) -> None:
         """Close the database."""
@@ -185,7 +185,8 @@ class Client:
 
     def _store_tasks(self, tasks: list[NewTask], now: int) -> list[int]:
         stored = self.store.tasks.enqueue(tasks, now, self.config.bulk.max_queued)
-        self.ring()
+        may_run_at_once = set(map(attrgetter("state"), stored)) == {State.QUEUED}
+        self.ring(len(stored) if may_run_at_once else 0)
         return [each.id for each in stored]
 
     def _store_thousands(self, batches: Iterable[list[NewTask]]) -> list[int]:

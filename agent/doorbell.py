@@ -1,7 +1,8 @@
 """The doorbell: how any process tells the supervisor, at once and at next to no cost, that there is work.
 
-A datagram socket beside the database. A ring is a hint and nothing more: one that is lost, because nobody listens or
-may be reached, costs only the time until the supervisor looks by itself.
+A datagram socket beside the database; a ring says how many tasks are new, so that as many workers can be woken before
+anybody looks. It is a hint and nothing more: one that is lost, because nobody listens or may be reached, costs only the
+time until the supervisor looks by itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agent.errors import Unavailable
 
 LONGEST_ADDRESS = 107  # bytes: sun_path of unix(7), less its NUL
 LONGEST_NAME = 80  # bytes: what remains for a name behind /proc/self/fd/N/
+MOST_TOLD = 255  # tasks, in the one byte of a ring
 RINGS_AT_ONCE = 1000  # more than the kernel queues: `drain` ends even while somebody rings on
 
 
@@ -51,14 +53,13 @@ class Doorbell:
         """For a selector: readable once somebody has rung."""
         return self._socket.fileno()
 
-    def drain(self) -> bool:
-        """Whether anybody has rung since the last time."""
-        has_rung = False
+    def drain(self) -> list[int]:
+        """Who has rung since the last time: for each ring how many tasks are new, 0 for anything else."""
+        rung: list[int] = []
         with suppress(BlockingIOError):
-            for _ in range(RINGS_AT_ONCE):
-                self._socket.recv(1)
-                has_rung = True
-        return has_rung
+            while len(rung) < RINGS_AT_ONCE:
+                rung.append(int.from_bytes(self._socket.recv(1)))
+        return rung
 
     def close(self) -> None:
         """Takes the bell away; one that somebody else hung in its place stays."""
@@ -68,15 +69,18 @@ class Doorbell:
                 self.path.unlink()
 
 
-def ring(path: str | os.PathLike[str]) -> bool:
-    """Rings the bell at `path`; False when nobody will hear it. Never waits, never raises for it."""
-    place = _place(path)
+def ring(path: str | os.PathLike[str], tasks: int = 0) -> bool:
+    """Rings the bell at `path`; False when nobody will hear it. Never waits, never raises for it.
+
+    `tasks` are new, and may run at once; 0: something else is to be looked at.
+    """
+    place, word = _place(path), bytes((min(tasks, MOST_TOLD),))
     try:
         if len(place) <= LONGEST_ADDRESS:
-            _button.socket().sendto(b"!", place)
+            _button.socket().sendto(word, place)
         else:
             with _address(place) as address:
-                _button.socket().sendto(b"!", address)
+                _button.socket().sendto(word, address)
     except BlockingIOError:
         return True  # the bell is full of rings that nobody has heard yet
     except OSError as error:

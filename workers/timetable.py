@@ -38,8 +38,10 @@ class Timetable:
                 self.after(duty, min(LONGEST_WAIT_S, max(0.0, (wall - self._clock.now()) / SECOND)))
 
     def at(self, duty: str, due_ns: int | None) -> None:
-        """It is due at a monotonic time, if any."""
-        if due_ns is not None:
+        """It is due at a monotonic time; None: not any more."""
+        if due_ns is None:
+            self._due.pop(duty, None)
+        else:
             self._due[duty] = min(due_ns, self._due.get(duty, due_ns))
 
     def put_off(self, seconds: float, *duties: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
+from functools import partial
 
 from agent.store.locks import WriteLock
-from tests.integration.world import MakeWorld, kill, pass_time
+from tests.integration.world import MakeWorld, World, kill, pass_time
 from tests.support.processes import family, is_stopped
 from tests.support.waiting import until
 
@@ -19,7 +20,7 @@ def test_an_attempt_is_not_late_for_the_time_in_which_everybody_stood_still(make
     tasks = [world.enqueue("gate", {"gate": "open"}, timeout=TIMEOUT_S, max_attempts=1) for _ in range(2)]
     for task in tasks:
         world.started(task)
-    everybody = [*family(agent.pid), agent.pid]
+    everybody = [agent.pid, *family(agent.pid)]  # the supervisor first: it lets its fork server go on
 
     stop(everybody)
     pass_time(3 * TIMEOUT_S)
@@ -37,7 +38,7 @@ def test_once_everybody_goes_on_the_rest_of_the_deadline_counts(make_world: Make
     agent = world.start()
     task = world.enqueue("gate", {"gate": "never"}, timeout=TIMEOUT_S, max_attempts=1)
     world.started(task)
-    everybody = [*family(agent.pid), agent.pid]
+    everybody = [agent.pid, *family(agent.pid)]  # the supervisor first: it lets its fork server go on
 
     stop(everybody)
     pass_time(2 * TIMEOUT_S)
@@ -54,7 +55,7 @@ def test_a_stopped_fork_server_is_let_go_on_for_nobody_else_sees_who_dies(make_w
     task = world.enqueue("gate", {"gate": "open"})
     pid = world.started(task).pid
 
-    stop([fork_server])
+    stop_fork_server(world, fork_server)
     kill(pid)
 
     world.started(task, attempt=2)
@@ -71,7 +72,8 @@ def test_an_attempt_is_not_late_for_what_a_stopped_fork_server_could_not_see(mak
     task = world.enqueue("gate", {"gate": "open"}, timeout=TIMEOUT_S, max_attempts=1)
     pid = world.started(task).pid
 
-    stop([world.fork_server(agent), pid])
+    stop_fork_server(world, world.fork_server(agent))
+    stop([pid])
     world.event("worker.frozen", pid=pid, by="outside")
     pass_time(2 * TIMEOUT_S)
     go_on([pid])
@@ -101,10 +103,16 @@ def test_a_worker_that_goes_on_while_nobody_can_write_is_not_said_to_stand_still
 
 
 def stop(pids: Iterable[int]) -> None:
-    """SIGSTOP to each, and wait until all stand still."""
+    """SIGSTOP to each in turn, once the one before stands still."""
     for pid in pids:
         kill(pid, signal.SIGSTOP)
-    until(lambda: all(is_stopped(pid) for pid in pids), what="all to stand still")
+        until(partial(is_stopped, pid), what=f"process {pid} to stand still")
+
+
+def stop_fork_server(world: World, pid: int) -> None:
+    """SIGSTOP to it; the supervisor may have let it go on before anybody has seen it stand still."""
+    kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid) or world.events("fork_server.stopped"), what="the fork server to stand still")
 
 
 def go_on(pids: Iterable[int]) -> None:

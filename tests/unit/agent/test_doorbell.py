@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.doorbell import Doorbell, ring
+from agent.doorbell import MOST_TOLD, Doorbell, ring
 from agent.errors import Unavailable
 
 
@@ -30,11 +30,24 @@ def test_a_ring_makes_the_bell_readable_until_it_is_drained(bell: Doorbell) -> N
     assert not _is_readable(bell)
     assert not bell.drain()
     assert ring(bell.path)
-    assert ring(bell.path)
+    assert ring(bell.path, 3)
     assert _is_readable(bell)
-    assert bell.drain()
+    assert bell.drain() == [0, 3]
     assert not _is_readable(bell)
-    assert not bell.drain()
+    assert bell.drain() == []
+
+
+@pytest.mark.parametrize("tasks", [0, 1, MOST_TOLD, MOST_TOLD + 1, 10**9])
+def test_a_ring_tells_how_many_tasks_are_new(bell: Doorbell, tasks: int) -> None:
+    assert ring(bell.path, tasks)
+    assert bell.drain() == [min(tasks, MOST_TOLD)]
+
+
+@pytest.mark.parametrize("datagram", [b"", b"\0", b"!" * 5000])
+def test_whatever_somebody_sends_is_a_ring(bell: Doorbell, datagram: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(datagram, str(bell.path))
+    assert bell.drain() == [int.from_bytes(datagram[:1])]
 
 
 def test_the_socket_is_its_owners_alone(bell: Doorbell) -> None:
