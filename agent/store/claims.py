@@ -21,6 +21,7 @@ from agent.task import Claimed, Outcome
 __all__ = ["Admission", "Chunk", "Claims"]
 
 sql = load("claims")
+FEW = 16  # tasks: to read them within the transaction takes less than a second transaction does
 
 
 class Claims:
@@ -70,32 +71,42 @@ class Claims:
             return not kinds or (not kinds.isdisjoint(admission.limits) and _best(cursor, admission) is None)
 
     def _read(self, ids: Sequence[int]) -> Sequence[Claimed]:
-        """What was claimed: read when others may write again. Nobody gives a task back whose chunk is not open yet."""
+        """Many tasks that were claimed: read when others may write again.
+
+        Nobody gives a task back whose chunk is not open yet.
+        """
         if not ids:
             return ()
         with self._connection.reading() as cursor:
-            rows = cursor.execute(sql.claimed, (self._worker, ids[0], ids[-1])).fetchall()
-        if len(rows) != len(ids):  # the worker held others before
-            wanted = set(ids)
-            rows = [row for row in rows if row[0] in wanted]
-        return cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
+            return _claimed(cursor, self._worker, ids)
 
 
 def _claim(cursor: Cursor, worker: int, admission: Admission) -> tuple[int, Sequence[int], Sequence[Claimed]]:
-    """The type, the ids and, where it is one task alone, the task itself."""
+    """The type, the ids and, where they are few, the tasks themselves."""
     best = _best(cursor, admission)
     if best is None:
         return 0, (), ()
     queued, (kind, _, head, priority, crashed) = best
     size = 1 if crashed else admission.size(kind, queued)
-    ids, tasks = [head], []
+    ids: Sequence[int] = [head]
+    tasks: Sequence[Claimed] = ()
     if size == 1:
-        tasks = cursor.execute(sql.claim_one, (worker, head)).fetchall()
+        tasks = cast(Sequence[Claimed], cursor.execute(sql.claim_one, (worker, head)).fetchall())
     else:
         ids = [row[0] for row in cursor.execute(sql.line, (kind, priority, size)).fetchall()]
         cursor.execute(sql.claim, (worker, kind, priority, ids[0], ids[-1]))
+        if len(ids) <= FEW:
+            tasks = _claimed(cursor, worker, ids)
     count(cursor, kind, {State.QUEUED: -len(ids), State.RESERVED: len(ids)})
-    return kind, ids, cast(Sequence[Claimed], tasks)
+    return kind, ids, tasks
+
+
+def _claimed(cursor: Cursor, worker: int, ids: Sequence[int]) -> Sequence[Claimed]:
+    rows = cursor.execute(sql.claimed, (worker, ids[0], ids[-1])).fetchall()
+    if len(rows) != len(ids):  # the worker held others before
+        wanted = set(ids)
+        rows = [row for row in rows if row[0] in wanted]
+    return cast(Sequence[Claimed], rows)  # plain tuples of the same shape: a copy would cost
 
 
 def _best(cursor: Cursor, admission: Admission) -> tuple[int, tuple[int, int, int, int, int]] | None:

@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import socket
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from workers.fork_client import ForkServer
 from workers.process import Phase, WorkerProcess
 from workers.signals import SignalInbox
 
+BORN_WITHIN_S = 5.0  # births are put off for a while after one that went wrong
 TURNS = 20  # of the supervisor's loop: what has not come about by then does not
 TYPES = {"op": "types", "types": {"demo": {"max_attempts": None}}, "threads": []}
 
@@ -145,7 +147,8 @@ class Impostor:
 
     def worker(self) -> tuple[Body, WorkerProcess]:
         """A worker that is ready, and how the supervisor sees it."""
-        for _ in range(TURNS):
+        deadline = time.monotonic() + BORN_WITHIN_S
+        while time.monotonic() < deadline:
             for worker in self.parts.pool.workers.values():
                 body = self._bodies.get(worker.id)
                 if body and not body.is_ended and worker.phase is Phase.READY and not worker.is_draining:

@@ -108,6 +108,7 @@ def from_a_worker(impostor: Impostor) -> Door:
 
     def attack(case: list[tuple[bytes, list[str]]]) -> None:
         body, _ = impostor.worker()
+        impostor.supervisor.sample()  # its files of /proc stay open
         before = _open_descriptors()
         for packet, files in case:
             send(body.control, packet, files)
