@@ -14,6 +14,7 @@ import pytest
 from tests.integration.world import World, pass_time, switches
 from tests.support.processes import CHECKOUT, family, run_cli
 from tests.support.waiting import until
+from workers.slot import BEAT, Slot
 
 ENQUEUE = """
 import sys
@@ -61,6 +62,23 @@ def test_as_many_workers_wake_as_there_is_work(world: World) -> None:
     assert len({world.started(task).pid for task in tasks}) == 4
     world.open("woken")
     world.reach(tasks, "succeeded")
+
+
+def test_a_task_that_comes_alone_wakes_one_worker_once(world: World) -> None:
+    world.idle(4)
+    slots = [Slot.open(path) for path in (world.directory / "state.db.run" / "slots").iterdir()]
+
+    def exchanges() -> int:
+        return sum(slot.words[BEAT] for slot in slots)
+
+    tasks, before = 20, exchanges()
+    for _ in range(tasks):
+        world.reach(world.enqueue("mark"), "succeeded")
+        world.idle(4)
+
+    assert exchanges() - before < 2.5 * tasks  # one claims it, one records it; now and then a look of the supervisor's
+    for slot in slots:
+        slot.close()
 
 
 def test_tasks_that_two_processes_enqueue_one_by_one_all_run_once(world: World) -> None:
