@@ -137,9 +137,9 @@ class Supervisor:
             key.data()
 
     def _on_ring(self) -> None:
-        if 0 in (rung := self._parts.doorbell.drain()):
+        new_tasks, is_all = self._parts.doorbell.drain()
+        if self._pool.ring(new_tasks) or not is_all:  # who runs a task that came alone need not wait for a look
             self._timetable.now("look")
-        self._pool.ring(sum(rung))  # who runs new tasks need not wait until all is looked at
 
     def _on_fork_server(self) -> None:
         self._fork_server.channel.flush()

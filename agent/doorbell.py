@@ -21,7 +21,7 @@ from agent.errors import Unavailable
 
 LONGEST_ADDRESS = 107  # bytes: sun_path of unix(7), less its NUL
 LONGEST_NAME = 80  # bytes: what remains for a name behind /proc/self/fd/N/
-MOST_TOLD = 255  # tasks, in the one byte of a ring
+MOST_TOLD = 255  # tasks, in the one byte of a ring; of more it says that everything is to be looked at
 RINGS_AT_ONCE = 1000  # more than the kernel queues: `drain` ends even while somebody rings on
 
 
@@ -53,13 +53,13 @@ class Doorbell:
         """For a selector: readable once somebody has rung."""
         return self._socket.fileno()
 
-    def drain(self) -> list[int]:
-        """Who has rung since the last time: for each ring how many tasks are new, 0 for anything else."""
+    def drain(self) -> tuple[int, bool]:
+        """How many tasks are new since the last time, and whether that is all: a full bell forgets who rings on."""
         rung: list[int] = []
         with suppress(BlockingIOError):
             while len(rung) < RINGS_AT_ONCE:
                 rung.append(int.from_bytes(self._socket.recv(1)))
-        return rung
+        return sum(rung), not rung or (len(rung) == 1 and rung[0] > 0)
 
     def close(self) -> None:
         """Takes the bell away; one that somebody else hung in its place stays."""
@@ -74,8 +74,9 @@ def ring(path: str | os.PathLike[str], tasks: int = 0) -> bool:
 
     `tasks` are new, and may run at once; 0: something else is to be looked at.
     """
-    place, word = _place(path), bytes((min(tasks, MOST_TOLD),))
+    word = bytes((tasks if tasks <= MOST_TOLD else 0,))
     try:
+        place = _place(path)
         if len(place) <= LONGEST_ADDRESS:
             _button.socket().sendto(word, place)
         else:

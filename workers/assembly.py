@@ -109,6 +109,8 @@ class Parts:
         self.chores.stop(self.config.escalation.timeout_s)
         self.doorbell.close()
         self.store.close()
+        self.governing.close()
+        self.undertaker.close()
         self.metrics.file.close()
         self.logfile.close()
 

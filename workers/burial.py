@@ -70,6 +70,10 @@ class Undertaker:
         log("task.timed_out", task=running.task, type=task.type, attempt=running.attempt, after_s=seconds)
         return fail(run, Failure(line, None, Failed(line)), self.settings, self._rng, word="timed_out")
 
+    def close(self) -> None:
+        """Nobody dies any more."""
+        self._files.close()
+
     def watch_memory(self) -> None:
         """With every sample: a kill for want of memory before the last one explains no worker's death."""
         self._kills_before, self._kills = self._kills, self._out_of_memory_kills()

@@ -129,17 +129,19 @@ class WorkerPool:
 
     # -- Work
 
-    def ring(self, queued: int) -> None:
-        """There is work for so many workers."""
-        if not queued:
-            return
+    def ring(self, tasks: int) -> bool:
+        """There is work for so many workers; whether some were left asleep, as others are about to look."""
+        if not tasks:
+            return False
         self._rings += 1
         looking = sum(worker.is_looking for worker in self.workers.values())
         idle = [worker for worker in self.workers.values() if worker.is_idle and worker.may_run]
-        awake = max(0, queued - looking)
+        awake = max(0, tasks - looking)
         for worker in idle[:awake]:
             worker.tell({"op": "wake"}, self._rings)
-        self.ticker.left_asleep |= len(idle[:queued]) > awake
+        leaves_asleep = len(idle[:tasks]) > awake
+        self.ticker.left_asleep |= leaves_asleep
+        return leaves_asleep
 
     @property
     def is_at_work(self) -> bool:
@@ -213,6 +215,7 @@ class WorkerPool:
                 self.stops.on_stopped(worker, report.conts, report.at_ns)
             case "continued":
                 self.stops.on_continued(worker)
+                self.told.of_work(0)  # it was passed over while it stood still
             case "exited":
                 self._has_ended(worker, End(report.status, self.is_closing))
 

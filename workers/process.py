@@ -59,7 +59,7 @@ class WorkerProcess:
         self.is_idle = False
         self.target: Target | None = None
         self.woken_at_ring = 0
-        self._told_at = (0, 0)  # which beat it was at, when
+        self._told_at = self._overslept = (0, 0)  # which beat it was at, when
         self.told = 0  # how many messages it was sent
         self.halt: Halt | None = None
         self.conts = 0  # how often we have let it go on
@@ -170,6 +170,13 @@ class WorkerProcess:
         """A thread that a handler has left may hold the interpreter's lock: then it does not hear what it is told."""
         beat, told_ns = self._told_at
         return self.slot.words[BEAT] != beat or time.monotonic_ns() - told_ns < WAKES_WITHIN_NS
+
+    def oversleeps(self) -> bool:
+        """Whether it was told something and has not woken, once for each message: others may have to do its work."""
+        if self.is_idle or self._has_woken or self._overslept == self._told_at:
+            return False
+        self._overslept = self._told_at
+        return True
 
     @property
     def is_frozen(self) -> bool:

@@ -1,8 +1,8 @@
 """The tick: what the supervisor does for workers that a handler holds up, in one transaction for all of them.
 
-It ticks only while a worker is at work, and no sooner than something can be due. An attempt that lasts gets its start
-written; what ended before it is recorded; what was claimed with it and has not begun is taken back; an attempt beyond
-its deadline is reported.
+It ticks only while a worker is at work: when something is due, and after 25 ms, as of what begins nobody tells. An
+attempt that lasts gets its start written; what ended before it is recorded; what was claimed with it and has not begun
+is taken back; an attempt beyond its deadline is reported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TAKE_BACK_AFTER_NS = 40_000_000  # with the tick that must pass before the relea
 
 @dataclass(slots=True)
 class Findings:
-    """What one look found to do, and before when there is nothing more unless somebody stops a worker."""
+    """What one look found to do. `next_ns`: nothing more can be due before, unless somebody stops a worker."""
 
     next_ns: int
     outcomes: dict[int, list[Outcome]] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Ticker:
     def due_ns(self, now_ns: int) -> int | None:
         """When the next tick is due; None: nobody runs anything, or is being stopped."""
         at_work = [worker for worker in self._workers.values() if worker.is_at_work]
-        if not at_work:
+        if not at_work and not self.left_asleep:
             return None
         has_to_go_on = self.left_asleep or any(each.halt or each.limited_at is not None for each in at_work)
         return now_ns + CLOSELY_NS if has_to_go_on or self._calm_until_ns < now_ns else self._calm_until_ns
@@ -83,13 +83,14 @@ class Ticker:
     def tick(self, now_ns: int) -> int:
         """Do what workers cannot do for themselves; 0: nothing came of it that is worth another look."""
         self._stops.retry()
-        left_asleep, self.left_asleep = self.left_asleep, False
+        overslept = sum([worker.oversleeps() for worker in self._workers.values()])
+        left_asleep, self.left_asleep = self.left_asleep + overslept, False
         found = look(self._workers.values(), now_ns)
         self._calm_until_ns = found.next_ns
         for worker, running in found.overdue:
             self._stops.time_out(worker, running)
         if found.is_empty:
-            return int(left_asleep)
+            return left_asleep
         done = catch_up(self._custody, found, self._workers)
         for outcome in done.stale:
             log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)

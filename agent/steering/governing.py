@@ -88,6 +88,10 @@ class Governing:
             log(f"governance.{decision.deed}", why=decision.why, limit=self.limit)
         return decisions, reading
 
+    def close(self) -> None:
+        """Look no more."""
+        self._sensors.close()
+
     def _letters(self, decisions: Sequence[Decision]) -> list[tuple[str, str, str]]:
         return [
             (decision.episode, channel, msgspec.json.encode(_payload(decision.payload)).decode())

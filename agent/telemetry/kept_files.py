@@ -40,6 +40,11 @@ class KeptFiles:
             self._close(path)
         self._read.clear()
 
+    def close(self) -> None:
+        """Close all."""
+        for path in list(self._open):
+            self._close(path)
+
     def _close(self, path: str) -> None:
         os.close(self._open.pop(path))
 

@@ -53,6 +53,10 @@ class Sensing(Protocol):
         """Look at the machine now; `worker_pids` are the agent's workers. Never raises for a missing source."""
         ...
 
+    def close(self) -> None:
+        """Close what it keeps open."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Before:
@@ -98,6 +102,10 @@ class Sensors:
         self._watch("memory", reading.mem_pct)
         self._files.let_go_of_others()
         return reading
+
+    def close(self) -> None:
+        """Close what it keeps open."""
+        self._files.close()
 
     def _find_groups(self) -> None:
         """Where the cgroups are; looked up again only when this process was moved."""

@@ -10,6 +10,7 @@ from agent.store.locks import WriteLock
 from tests.integration.world import MakeWorld, World, kill, pass_time
 from tests.support.processes import family, is_stopped
 from tests.support.waiting import until
+from workers.stops import GLANCE_S
 
 TIMEOUT_S = 0.6
 
@@ -100,6 +101,23 @@ def test_a_worker_that_goes_on_while_nobody_can_write_is_not_said_to_stand_still
     until(lambda: world.workers()[pid]["state"] == "idle", what="its row to say that it goes on")
     stop([pid])
     until(lambda: world.workers()[pid]["state"] == "frozen", what="its row to say that it stands still")
+
+
+def test_a_task_that_comes_while_the_idle_stand_still_begins_as_they_go_on(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.start()
+    pids = world.idle(2)
+    stop(pids)
+    for pid in pids:
+        world.event("worker.frozen", pid=pid)
+
+    task = world.enqueue("gate", {"gate": "open"})
+    pass_time(1.2 * GLANCE_S)  # who looks by himself has looked
+    go_on(pids)
+
+    world.started(task)
+    world.open("open")
+    world.reach(task, "succeeded")
 
 
 def stop(pids: Iterable[int]) -> None:

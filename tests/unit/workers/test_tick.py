@@ -11,10 +11,11 @@ import pytest
 from agent.clock import Clock
 from agent.store import open_store
 from tests.support.slots import begins
+from tests.support.waiting import until
 from workers import tick
 from workers.fork_client import ForkServer
-from workers.process import Halt, Phase, WorkerProcess
-from workers.slot import Slot
+from workers.process import WAKES_WITHIN_NS, Halt, Phase, WorkerProcess
+from workers.slot import BEAT, Slot
 from workers.stops import Stops
 
 MS = 1_000_000
@@ -138,3 +139,24 @@ def test_the_ticker_goes_on_closely_with_what_it_has_begun(
 def test_nobody_ticks_for_the_idle(ticker: tick.Ticker, process: WorkerProcess) -> None:
     process.is_idle = True
     assert ticker.due_ns(NOW) is None
+
+
+def test_who_was_left_asleep_is_not_forgotten_when_nobody_is_at_work_any_more(
+    ticker: tick.Ticker, process: WorkerProcess
+) -> None:
+    process.is_idle = ticker.left_asleep = True
+    assert ticker.due_ns(NOW) == NOW + tick.CLOSELY_NS
+
+
+def test_who_was_woken_and_sleeps_on_is_told_of_once(ticker: tick.Ticker, process: WorkerProcess, worker: Slot) -> None:
+    process.tell({"op": "wake"}, 1)
+    assert ticker.tick(time.monotonic_ns()) == 0, "it takes a while to wake"
+
+    until(lambda: ticker.tick(time.monotonic_ns()) == 1)
+    assert ticker.tick(time.monotonic_ns()) == 0
+
+    process.tell({"op": "wake"}, 2)
+    worker.words[BEAT] += 1
+    told_ns = time.monotonic_ns()
+    until(lambda: time.monotonic_ns() > told_ns + 2 * WAKES_WITHIN_NS)
+    assert ticker.tick(time.monotonic_ns()) == 0, "it has woken"

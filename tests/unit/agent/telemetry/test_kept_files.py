@@ -86,3 +86,11 @@ def test_a_directory_says_nothing() -> None:
     assert files.text("/proc") is None
     files.let_go_of_others()
     files.let_go_of_others()
+
+
+def test_nothing_stays_open_when_all_is_closed(sleeper: subprocess.Popen[bytes]) -> None:
+    files, before = KeptFiles(), descriptors()
+    for path in ("/proc/meminfo", f"/proc/{sleeper.pid}/stat"):
+        files.text(path)
+    files.close()
+    assert descriptors() == before
