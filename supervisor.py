@@ -228,7 +228,7 @@ class Supervisor:
             self._timetable.now("look")
         if self._timetable.is_due("tick") and self._pool.ticker.tick(now_ns):
             self._timetable.now("look")
-        if not self._pool.is_at_work and self._drains and self._pool.has_come_to_rest():
+        if self._drains and not self._pool.is_at_work and self._pool.has_come_to_rest():
             self._timetable.now("look")
         if self._pool.told.look_at is not None:
             self._timetable.at_wall("look", self._pool.told.look_at)

@@ -77,7 +77,7 @@ def ring(path: str | os.PathLike[str], tasks: int = 0) -> bool:
     word = bytes((tasks if tasks <= MOST_TOLD else 0,))
     try:
         place = _place(path)
-        if len(place) <= LONGEST_ADDRESS:
+        if len(place) <= LONGEST_ADDRESS:  # as nearly always: a context would take longer than the ring
             _button.socket().sendto(word, place)
         else:
             with _address(place) as address:

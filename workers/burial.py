@@ -71,7 +71,7 @@ class Undertaker:
         return fail(run, Failure(line, None, Failed(line)), self.settings, self._rng, word="timed_out")
 
     def close(self) -> None:
-        """Nobody dies any more."""
+        """Close what it keeps open."""
         self._files.close()
 
     def watch_memory(self) -> None:

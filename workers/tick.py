@@ -83,18 +83,18 @@ class Ticker:
     def tick(self, now_ns: int) -> int:
         """Do what workers cannot do for themselves; 0: nothing came of it that is worth another look."""
         self._stops.retry()
-        overslept = sum([worker.oversleeps() for worker in self._workers.values()])
-        left_asleep, self.left_asleep = self.left_asleep + overslept, False
+        asleep = self.left_asleep + sum([worker.oversleeps() for worker in self._workers.values()])
+        self.left_asleep = False
         found = look(self._workers.values(), now_ns)
         self._calm_until_ns = found.next_ns
         for worker, running in found.overdue:
             self._stops.time_out(worker, running)
         if found.is_empty:
-            return left_asleep
+            return asleep
         done = catch_up(self._custody, found, self._workers)
         for outcome in done.stale:
             log("task.stale_outcome", task=outcome.task, attempt=outcome.attempt)
-        return left_asleep + done.released + sum(map(len, found.outcomes.values()))
+        return asleep + done.released + sum(map(len, found.outcomes.values()))
 
 
 def catch_up(custody: Custody, found: Findings, workers: Mapping[int, WorkerProcess]) -> CaughtUp:
@@ -121,8 +121,9 @@ def forbid(worker: WorkerProcess) -> None:
 
 def _due_ns(worker: WorkerProcess, running: Running, now_ns: int) -> Iterator[int]:
     """When an attempt is to be looked at again, should it last."""
-    ages = (running.started_ns + START_AFTER_NS, running.started_ns + TAKE_BACK_AFTER_NS, worker.deadline_ns(running))
-    return (due for due in ages if due > now_ns)
+    began_ns = running.started_ns
+    moments = (began_ns + START_AFTER_NS, began_ns + TAKE_BACK_AFTER_NS, worker.deadline_ns(running))
+    return (moment for moment in moments if moment > now_ns)
 
 
 def _is_overdue(worker: WorkerProcess, running: Running, now_ns: int) -> bool:

@@ -89,7 +89,7 @@ class Governing:
         return decisions, reading
 
     def close(self) -> None:
-        """Look no more."""
+        """Close what the sensors keep open."""
         self._sensors.close()
 
     def _letters(self, decisions: Sequence[Decision]) -> list[tuple[str, str, str]]:

@@ -152,6 +152,7 @@ def _insert(cursor: Cursor, new: Sequence[NewTask], now: int) -> list[Enqueued]:
 
 
 def _insert_alone(cursor: Cursor, task: NewTask, now: int) -> Enqueued:
+    """The only one of a call, as most are: without the passes that many are worth."""
     kind = type_id(cursor, task.type)
     enqueued = _insert_one(cursor, task, kind, now)
     if not enqueued.existing:

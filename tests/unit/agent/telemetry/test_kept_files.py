@@ -81,11 +81,12 @@ def test_what_comes_back_is_read_again(tmp_path: Path) -> None:
     assert files.text("/later") == "here"
 
 
-def test_a_directory_says_nothing() -> None:
-    files = KeptFiles()
+def test_a_directory_says_nothing_and_does_not_stay_open() -> None:
+    files, before = KeptFiles(), descriptors()
     assert files.text("/proc") is None
     files.let_go_of_others()
     files.let_go_of_others()
+    assert descriptors() == before
 
 
 def test_nothing_stays_open_when_all_is_closed(sleeper: subprocess.Popen[bytes]) -> None:
